@@ -1,0 +1,133 @@
+"""Checks of array arguments, in one place. Each says what was expected and what came."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def check_N_and_gridsize(N, gridsize):
+    """Raise ValueError unless N is an even positive integer and gridsize a positive one."""
+    if isinstance(N, bool) or not isinstance(N, int) or N < 2 or N % 2:
+        raise ValueError(f"N must be an even positive integer, got {N!r}")
+    if isinstance(gridsize, bool) or not isinstance(gridsize, int) or gridsize < 1:
+        raise ValueError(f"gridsize must be a positive integer, got {gridsize!r}")
+
+
+def check_object(gt_image):
+    """Return the object as a complex tensor (H, W), complex64 or complex128; real input is made complex."""
+    image = tf.convert_to_tensor(gt_image)
+    if image.shape.rank != 2 or 0 in tuple(image.shape):
+        raise ValueError(f"gt_image must be a non-empty object of shape (H, W), got shape {tuple(image.shape)}")
+    if image.dtype in (tf.complex64, tf.complex128):
+        return image
+    if image.dtype == tf.float64:
+        return tf.cast(image, tf.complex128)
+    if image.dtype.is_floating or image.dtype.is_integer:
+        return tf.cast(image, tf.complex64)
+    raise ValueError(f"gt_image must be real or complex, got {image.dtype.name}")
+
+
+def check_finite(offsets, name):
+    """Raise ValueError if an eager tensor of offsets holds a NaN or an infinity."""
+    if tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(offsets))):
+        bad = int(tf.reduce_sum(tf.cast(~tf.math.is_finite(offsets), tf.int32)))
+        raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
+
+
+def _floating(offsets, name):
+    tensor = tf.convert_to_tensor(offsets)
+    if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
+        raise ValueError(f"{name} must be real numbers, got {tensor.dtype.name}")
+    return tf.cast(tensor, tf.float64) if tensor.dtype != tf.float32 else tensor
+
+
+def flat_positions(offsets, name):
+    """Return offsets (P,1,2,1) or (P,1,1,2) as (P, 2) [x, y]; raise ValueError for any other shape."""
+    tensor = _floating(offsets, name)
+    if tensor.shape.rank != 4 or tuple(tensor.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
+        raise ValueError(f"{name} must have shape (P, 1, 2, 1) or (P, 1, 1, 2), got {tensor.shape}")
+    check_finite(tensor, name)
+    return tf.reshape(tensor, [-1, 2])
+
+
+def group_offsets(global_offsets, local_offsets, gridsize):
+    """Add global and local offsets and flatten them.
+
+    Parameters
+    ----------
+    global_offsets : tensor, shape (B, 1, 2, 1) or (B, 1, 1, 2)
+    local_offsets : tensor, shape (B, 1, 2, c) or (B, g, g, 2)
+        ``c = g * g``; axis with two entries = [x, y], pixels.
+    gridsize : int
+
+    Returns
+    -------
+    tensor, shape (B*c, 1, 2, 1), float32
+        Patch ``b*c + k`` = group b, channel k; summed in float64 and rounded once.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, the numbers of groups differ, or a value is not finite.
+    """
+    c = gridsize * gridsize
+    total = tf.cast(_floating(global_offsets, "global_offsets"), tf.float64)
+    local = tf.cast(_floating(local_offsets, "local_offsets"), tf.float64)
+    if total.shape.rank != 4 or tuple(total.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
+        raise ValueError(f"global_offsets must have shape (B, 1, 2, 1) or (B, 1, 1, 2), got {total.shape}")
+    per_channel, per_grid = (1, 2, c), (gridsize, gridsize, 2)
+    if local.shape.rank != 4 or tuple(local.shape[1:]) not in (per_channel, per_grid):
+        raise ValueError(
+            f"local_offsets must have shape (B, 1, 2, {c}) or (B, {gridsize}, {gridsize}, 2) "
+            f"for gridsize {gridsize}, got {local.shape}"
+        )
+    if None not in (total.shape[0], local.shape[0]) and total.shape[0] != local.shape[0]:
+        raise ValueError(
+            f"global_offsets and local_offsets must have the same number of groups, "
+            f"got {total.shape[0]} and {local.shape[0]}"
+        )
+    if tuple(local.shape[1:]) == per_channel:
+        local = tf.transpose(local, [0, 3, 1, 2])  # (B, c, 1, 2)
+    local = tf.reshape(local, [-1, c, 2])
+    flat = tf.cast(tf.reshape(total, [-1, 1, 2]) + local, tf.float32)
+    check_finite(flat, "global_offsets + local_offsets")
+    return tf.reshape(flat, [-1, 1, 2, 1])
+
+
+def check_flat_offsets(offsets_f, B, c):
+    """Return flat offsets (B*c,1,2,1) or (B*c,1,1,2) as float32 (B*c, 2) [x, y]."""
+    positions = flat_positions(offsets_f, "offsets_f")
+    count = positions.shape[0]
+    if count is not None and isinstance(B, int) and count != B * c:
+        raise ValueError(f"offsets_f must hold B*c = {B}*{c} = {B * c} offsets, got {count}")
+    return tf.cast(positions, tf.float32)
+
+
+def check_padded(gt_padded):
+    """Return the padded object (1, H, W, 1) as a tensor; raise ValueError for any other shape or dtype."""
+    padded = tf.convert_to_tensor(gt_padded)
+    if padded.shape.rank != 4 or padded.shape[0] != 1 or padded.shape[3] != 1:
+        raise ValueError(f"gt_padded must have shape (1, H, W, 1), got {padded.shape}")
+    if padded.dtype not in (tf.complex64, tf.complex128):
+        raise ValueError(f"gt_padded must be complex64 or complex128, got {padded.dtype.name}")
+    return padded
+
+
+def check_patches(obj_tensor, global_offsets, M):
+    """Return patches (P, N, N, 1) complex64 as a tensor, checked against the offsets' count and M."""
+    patches = tf.convert_to_tensor(obj_tensor)
+    shape = patches.shape
+    if shape.rank != 4 or shape[1] != shape[2] or shape[3] != 1:
+        raise ValueError(f"obj_tensor must have shape (P, N, N, 1), got {shape}")
+    if patches.dtype != tf.complex64:
+        raise ValueError(f"obj_tensor must be complex64, got {patches.dtype.name}")
+    if shape[0] == 0:
+        raise ValueError("obj_tensor must hold at least one patch, got 0: the canvas has no size")
+    if isinstance(M, bool) or not isinstance(M, int) or M < 2 or M % 2:
+        raise ValueError(f"M must be an even positive integer, got {M!r}")
+    if shape[1] is not None and shape[1] < M:
+        raise ValueError(f"M must be at most N = {shape[1]}, got {M}")
+    count = tf.convert_to_tensor(global_offsets).shape[0]
+    if None not in (shape[0], count) and shape[0] != count:
+        raise ValueError(f"global_offsets must hold one offset per patch ({shape[0]}), got {count}")
+    return patches

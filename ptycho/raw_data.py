@@ -1,0 +1,254 @@
+"""Scans and their preparation: reading, grouping of positions, extraction of patches.
+
+x is the column and comes first, y is the row, both in pixels of the object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from scipy.spatial import cKDTree
+
+from ptycho import params
+from ptycho import tf_helper as hh
+from ptycho.checks import (
+    check_flat_offsets,
+    check_N_and_gridsize,
+    check_object,
+    check_padded,
+    group_offsets,
+)
+from ptycho.scan_file import read_arrays
+
+REQUIRED_ARRAYS = ("objectGuess", "xcoords", "ycoords")
+OPTIONAL_ARRAYS = ("probeGuess", "diff3d", "xcoords_start", "ycoords_start")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of neighbouring scan positions.
+
+    Attributes
+    ----------
+    global_offsets : ndarray, shape (B, 1, 2, 1), float64
+        Centre of each group, axis 2 = [x, y], pixels.
+    local_offsets : ndarray, shape (B, 1, 2, c), float64
+        Members relative to the centre; channel k is the row-major place in the g x g group.
+    indices : ndarray, shape (B, c), int64
+        Which scan positions the members are.
+    """
+
+    global_offsets: np.ndarray
+    local_offsets: np.ndarray
+    indices: np.ndarray
+
+
+def _check_numbers(path, name, array, ndim):
+    if array.ndim != ndim or 0 in array.shape:
+        raise ValueError(f"{name} of {path} must be a non-empty array of {ndim} axes, got shape {array.shape}")
+    if array.dtype.kind not in "iufc":
+        raise ValueError(f"{name} of {path} must hold numbers, got dtype {array.dtype}")
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        raise ValueError(f"{name} of {path} must be finite, got {bad} values that are NaN or infinite")
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A ptychography scan: object, positions, and what else the file holds.
+
+    Attributes
+    ----------
+    objectGuess : ndarray, shape (H, W), complex64 or complex128
+    xcoords, ycoords : ndarray, shape (n,), float64
+        Scan positions in object pixels, x = column, y = row.
+    probeGuess : ndarray, shape (N, N), or None
+    diff3d : ndarray, shape (n, N, N), or None
+        Diffraction patterns, one per position.
+    xcoords_start, ycoords_start : ndarray, shape (n,), float64, or None
+        Positions before refinement.
+    """
+
+    objectGuess: np.ndarray
+    xcoords: np.ndarray
+    ycoords: np.ndarray
+    probeGuess: np.ndarray | None = None
+    diff3d: np.ndarray | None = None
+    xcoords_start: np.ndarray | None = None
+    ycoords_start: np.ndarray | None = None
+
+    @classmethod
+    def from_npz(cls, path):
+        """Read and check a scan file.
+
+        Parameters
+        ----------
+        path : str or Path
+            An .npz with ``objectGuess``, ``xcoords``, ``ycoords``; the other arrays are optional.
+
+        Returns
+        -------
+        RawData
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is not an .npz, an array is missing, pickled, of a wrong shape or not finite, or a
+            position lies outside the object.
+        """
+        arrays = read_arrays(path, REQUIRED_ARRAYS + OPTIONAL_ARRAYS)
+        missing = [key for key in REQUIRED_ARRAYS if key not in arrays]
+        if missing:
+            raise ValueError(f"{path} must hold the arrays {', '.join(REQUIRED_ARRAYS)}; missing: {', '.join(missing)}")
+        axes = {"objectGuess": 2, "probeGuess": 2, "diff3d": 3}
+        for name, array in arrays.items():
+            _check_numbers(path, name, array, axes.get(name, 1))
+        height, width = arrays["objectGuess"].shape
+        count = len(arrays["xcoords"])
+        for name, array in arrays.items():
+            if axes.get(name, 1) in (1, 3) and len(array) != count:
+                raise ValueError(f"{name} of {path} must have {count} entries like xcoords, got {len(array)}")
+            if axes.get(name, 1) == 1:
+                if array.dtype.kind == "c":
+                    raise ValueError(f"{name} of {path} must be real, got dtype {array.dtype}")
+                arrays[name] = array.astype(np.float64)
+        for name, extent in (("xcoords", width), ("ycoords", height)):
+            outside = np.count_nonzero((arrays[name] < 0) | (arrays[name] > extent - 1))
+            if outside:
+                raise ValueError(
+                    f"{name} of {path} must lie in 0..{extent - 1} (the object is {height} x {width}), "
+                    f"got {outside} positions outside, from {arrays[name].min():g} to {arrays[name].max():g}"
+                )
+        if arrays["objectGuess"].dtype not in (np.complex64, np.complex128):
+            single = arrays["objectGuess"].dtype in (np.float32, np.float16)
+            arrays["objectGuess"] = arrays["objectGuess"].astype(np.complex64 if single else np.complex128)
+        return cls(**arrays)
+
+    def group(self, n_groups, gridsize, neighbor_count=4, seed=0):
+        """Draw groups of neighbouring positions.
+
+        Each group takes a random position and ``gridsize**2 - 1`` of its nearest neighbours, drawn
+        without repetition, and lays them out row by row: sorted by y into rows, by x within a row.
+
+        Parameters
+        ----------
+        n_groups : int
+            Number of groups B; positions repeat only where B exceeds their number.
+        gridsize : int
+        neighbor_count : int
+            How many nearest positions (itself included) the members come from; raised to
+            ``gridsize**2`` where it is smaller.
+        seed : int
+
+        Returns
+        -------
+        Groups
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range or the scan has fewer than ``gridsize**2`` positions.
+        """
+        c = gridsize * gridsize
+        count = len(self.xcoords)
+        if n_groups < 0:
+            raise ValueError(f"n_groups must not be negative, got {n_groups}")
+        if gridsize < 1 or neighbor_count < 1:
+            raise ValueError(f"gridsize and neighbor_count must be positive, got {gridsize} and {neighbor_count}")
+        if count < c:
+            raise ValueError(f"gridsize {gridsize} needs at least {c} positions, the scan has {count}")
+        rng = np.random.default_rng(seed)
+        positions = np.column_stack([self.xcoords, self.ycoords])
+        rounds = [rng.permutation(count) for _ in range(-(-n_groups // count))]
+        centres = np.concatenate([np.empty(0, np.int64), *rounds])[:n_groups].astype(np.int64)
+        k = min(max(neighbor_count, c), count)
+        neighbours = cKDTree(positions).query(positions[centres], k=k)[1].reshape(n_groups, k)
+        # The centre stays; the others are a random choice of the rest.
+        order = np.argsort(rng.random((n_groups, k - 1)), axis=1)[:, : c - 1] + 1
+        members = np.concatenate([neighbours[:, :1], np.take_along_axis(neighbours, order, axis=1)], axis=1)
+        by_y = np.take_along_axis(members, np.argsort(positions[members, 1], axis=1, kind="stable"), axis=1)
+        rows = by_y.reshape(n_groups, gridsize, gridsize)
+        by_x = np.take_along_axis(rows, np.argsort(positions[rows, 0], axis=2, kind="stable"), axis=2)
+        indices = by_x.reshape(n_groups, c)
+        grouped = positions[indices]  # (B, c, 2)
+        centre = grouped.mean(axis=1, keepdims=True)
+        local = np.ascontiguousarray(np.swapaxes(grouped - centre, 1, 2))[:, np.newaxis]
+        return Groups(centre[:, :, :, np.newaxis], local, indices)
+
+
+def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=None, config=None):
+    """Cut the N x N window of the object around every scan position.
+
+    Patch p with offset (ox, oy) = float32(global + local) has at row i, column j the bilinear sample of
+    the object, padded by ``N // 2`` zeros on each side, at row ``i + oy``, column ``j + ox``; so the
+    window is centred on the position. Each neighbour outside the padded object counts as zero.
+
+    Parameters
+    ----------
+    gt_image : array, shape (H, W)
+        complex64, complex128 or real. A complex128 object is sampled in float64 and rounded once.
+    global_offsets : array, shape (B, 1, 2, 1) or (B, 1, 1, 2), float
+    local_offsets : array, shape (B, 1, 2, c) or (B, g, g, 2), float
+        ``c = g * g``; the axis of two is [x, y], in pixels.
+    N : int, optional
+        Patch size, even. Taken from ``config``, then from ``params.cfg``, when left out.
+    gridsize : int, optional
+        Likewise.
+    config : TrainingConfig or InferenceConfig, optional
+
+    Returns
+    -------
+    tensor, shape (B, N, N, c), complex64
+        Channel k is the row-major position in the g x g group.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not have one of the forms above.
+    """
+    N = _setting("N", N, config)
+    gridsize = _setting("gridsize", gridsize, config)
+    check_N_and_gridsize(N, gridsize)
+    image = check_object(gt_image)
+    offsets_f = group_offsets(global_offsets, local_offsets, gridsize)
+    gt_padded = hh.pad(image[tf.newaxis, :, :, tf.newaxis], N // 2)
+    c = gridsize * gridsize
+    B = offsets_f.shape[0] // c
+    return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
+
+
+def _setting(name, argument, config):
+    """Precedence of N and gridsize: argument, then config, then the legacy dictionary."""
+    if argument is not None:
+        return argument
+    if config is not None:
+        return getattr(config.model, name)
+    return params.get(name)
+
+
+def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):
+    """Extract patches by translating the whole padded object once per patch: the reference.
+
+    Parameters
+    ----------
+    gt_padded : tensor, shape (1, H + 2*(N//2), W + 2*(N//2), 1), complex64 or complex128
+    offsets_f : tensor, shape (B*c, 1, 2, 1) or (B*c, 1, 1, 2), float32
+        [x, y] in pixels.
+    N, B, c : int
+        Patch size, number of groups, channels per group.
+
+    Returns
+    -------
+    tensor, shape (B, N, N, c), complex64
+    """
+    gt_padded = check_padded(gt_padded)
+    positions = check_flat_offsets(offsets_f, B, c)
+    canvas = np.zeros((B, N, N, c), dtype=np.complex64)
+    for index in range(B * c):
+        translated = hh.translate(gt_padded, -positions[index : index + 1])
+        canvas[index // c, :, :, index % c] = translated[0, :N, :N, 0].numpy()
+    return tf.convert_to_tensor(canvas)
