@@ -252,3 +252,17 @@ def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):
         translated = hh.translate(gt_padded, -positions[index : index + 1])
         canvas[index // c, :, :, index % c] = translated[0, :N, :N, 0].numpy()
     return tf.convert_to_tensor(canvas)
+
+
+def _get_image_patches_batched(gt_padded, offsets_f, N, B, c):
+    """Extract all patches with one batched translation of the object, repeated once per patch.
+
+    Arguments and result are those of `_get_image_patches_iterative`. Takes ``B * c`` times the memory of
+    the padded object, and translates pixels that no patch keeps.
+    """
+    gt_padded = check_padded(gt_padded)
+    positions = check_flat_offsets(offsets_f, B, c)
+    repeated = tf.repeat(gt_padded, B * c, axis=0)
+    translated = hh.translate(repeated, -positions)[:, :N, :N, 0]
+    grouped = tf.reshape(translated, [B, c, N, N])
+    return tf.cast(tf.transpose(grouped, [0, 2, 3, 1]), tf.complex64)

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from ptycho import params
 from ptycho.config.config import ModelConfig, TrainingConfig
-from ptycho.raw_data import get_image_patches
+from ptycho.raw_data import _get_image_patches_batched, _get_image_patches_iterative, get_image_patches
+from ptycho.tf_helper import pad
 from tests.ptycho import oracle
 from tests.ptycho.conftest import PATTERNS, make_object, make_positions, to_offsets
 
@@ -129,3 +130,33 @@ def test_bad_input_is_refused_with_what_was_expected_and_what_came(changes, mess
     }
     with pytest.raises(ValueError, match=message):
         get_image_patches(**arguments)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize(("N", "gridsize", "B"), [(16, 1, 1), (16, 2, 5), (8, 3, 2), (16, 2, 0)])
+def test_batched_and_iterative_give_the_same_bits(pattern, dtype, N, gridsize, B):
+    image = make_object(dtype=dtype)
+    c = gridsize**2
+    offsets = flat(*to_offsets(make_positions(pattern, B * c, *image.shape), gridsize)).reshape(-1, 1, 2, 1)
+    padded = pad(image[None, :, :, None], N // 2)
+    reference = _get_image_patches_iterative(padded, offsets, N, B, c).numpy()
+    for layout in (offsets, np.swapaxes(offsets, 2, 3)):
+        result = _get_image_patches_batched(padded, layout, N, B, c).numpy()
+        assert result.dtype == reference.dtype
+        np.testing.assert_array_equal(result.view(np.int32), reference.view(np.int32))
+
+
+@pytest.mark.parametrize("implementation", [_get_image_patches_iterative, _get_image_patches_batched])
+@pytest.mark.parametrize(
+    ("padded", "offsets", "message"),
+    [
+        (np.zeros((9, 9), np.complex64), np.zeros((4, 1, 2, 1)), "gt_padded must have shape"),
+        (np.zeros((1, 9, 9, 1), np.float32), np.zeros((4, 1, 2, 1)), "gt_padded must be complex64 or complex128"),
+        (np.zeros((1, 9, 9, 1), np.complex64), np.zeros((4, 2)), "offsets_f must have shape"),
+        (np.zeros((1, 9, 9, 1), np.complex64), np.zeros((3, 1, 2, 1)), r"must hold B\*c = 1\*4 = 4 offsets, got 3"),
+    ],
+)
+def test_both_implementations_check_their_arguments(implementation, padded, offsets, message):
+    with pytest.raises(ValueError, match=message):
+        implementation(padded, offsets, 8, 1, 4)
