@@ -5,6 +5,8 @@ x is the column and comes first, y is the row, both in pixels of the object.
 
 from __future__ import annotations
 
+import logging
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +22,14 @@ from ptycho.checks import (
     check_padded,
     group_offsets,
 )
+from ptycho.config.config import ModelConfig
 from ptycho.scan_file import read_arrays
+
+logger = logging.getLogger(__name__)
+
+FLAG = "use_batched_patch_extraction"
+ENVIRONMENT_VARIABLE = "USE_BATCHED_PATCH_EXTRACTION"
+_ENVIRONMENT_VALUES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 REQUIRED_ARRAYS = ("objectGuess", "xcoords", "ycoords")
 OPTIONAL_ARRAYS = ("probeGuess", "diff3d", "xcoords_start", "ycoords_start")
@@ -199,6 +208,9 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
     gridsize : int, optional
         Likewise.
     config : TrainingConfig or InferenceConfig, optional
+        ``config.model.use_batched_patch_extraction`` selects the implementation; without a config the
+        environment variable ``USE_BATCHED_PATCH_EXTRACTION`` does (true/false/1/0/yes/no), then
+        ``params.cfg``, then the default. A log line (INFO) says which and why.
 
     Returns
     -------
@@ -208,7 +220,7 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
     Raises
     ------
     ValueError
-        If an argument does not have one of the forms above.
+        If an argument or the environment variable does not have one of the forms above.
     """
     N = _setting("N", N, config)
     gridsize = _setting("gridsize", gridsize, config)
@@ -218,7 +230,29 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
     gt_padded = hh.pad(image[tf.newaxis, :, :, tf.newaxis], N // 2)
     c = gridsize * gridsize
     B = offsets_f.shape[0] // c
-    return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
+    use_batched, source = _choose_batched(config)
+    logger.info("patch extraction: %s implementation, set by %s", "batched" if use_batched else "iterative", source)
+    implementation = _get_image_patches_batched if use_batched else _get_image_patches_iterative
+    return implementation(gt_padded, offsets_f, N, B, c)
+
+
+def _choose_batched(config):
+    """Whether to use the batched implementation, and what said so.
+
+    Precedence: ``config``, the environment variable, ``params.cfg``, the default.
+    """
+    if config is not None:
+        return getattr(config.model, FLAG), f"config.model.{FLAG}"
+    text = os.environ.get(ENVIRONMENT_VARIABLE)
+    if text is not None:
+        value = _ENVIRONMENT_VALUES.get(text.strip().lower())
+        if value is None:
+            raise ValueError(f"{ENVIRONMENT_VARIABLE} must be one of {', '.join(_ENVIRONMENT_VALUES)}, got {text!r}")
+        return value, f"the environment variable {ENVIRONMENT_VARIABLE}"
+    if FLAG in params.cfg:
+        params.validate(FLAG, params.cfg[FLAG])
+        return params.cfg[FLAG], "params.cfg"
+    return getattr(ModelConfig(), FLAG), "the default"
 
 
 def _setting(name, argument, config):

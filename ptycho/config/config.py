@@ -34,14 +34,21 @@ class ModelConfig:
         Patch size in pixels, even and positive.
     gridsize : int
         Groups hold ``gridsize**2`` patches, one per channel.
+    use_batched_patch_extraction : bool
+        Extract patches by the batched implementation instead of the loop.
     """
 
     N: int = 64
     gridsize: int = 1
+    use_batched_patch_extraction: bool = False
 
     def __post_init__(self) -> None:
         _require_int("N", self.N, 2, even=True)
         _require_int("gridsize", self.gridsize, 1)
+        if not isinstance(self.use_batched_patch_extraction, bool):
+            raise ValueError(
+                f"use_batched_patch_extraction must be True or False, got {self.use_batched_patch_extraction!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,88 @@
+"""The flag: who may set it, who wins, and what is logged."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from ptycho import params, raw_data
+from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig, update_legacy_dict
+from tests.ptycho.conftest import make_object, make_positions, to_offsets
+
+VARIABLE = "USE_BATCHED_PATCH_EXTRACTION"
+
+
+def implementation_used(caplog, config=None):
+    """Run a small extraction; return the implementation and the reason that were logged."""
+    image = make_object()
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="ptycho.raw_data"):
+        raw_data.get_image_patches(
+            image, *to_offsets(make_positions("interior", 4, *image.shape), 2), N=8, gridsize=2, config=config
+        )
+    (record,) = [r for r in caplog.records if r.name == "ptycho.raw_data"]
+    return record.args
+
+
+def test_one_info_line_names_the_implementation_and_the_reason(caplog):
+    implementation_used(caplog)
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.getMessage() == "patch extraction: iterative implementation, set by params.cfg"
+
+
+def test_the_implementation_that_is_logged_is_the_one_that_runs(caplog, monkeypatch):
+    calls = []
+    for name in ("_get_image_patches_iterative", "_get_image_patches_batched"):
+        original = getattr(raw_data, name)
+        monkeypatch.setattr(raw_data, name, lambda *a, n=name, f=original, **k: (calls.append(n), f(*a, **k))[1])
+    for value in ("0", "1"):
+        monkeypatch.setenv(VARIABLE, value)
+        implementation_used(caplog)
+    assert calls == ["_get_image_patches_iterative", "_get_image_patches_batched"]
+
+
+@pytest.mark.parametrize("flag", [True, False])
+@pytest.mark.parametrize("record", [TrainingConfig, InferenceConfig])
+def test_config_comes_before_everything_else(caplog, monkeypatch, flag, record):
+    monkeypatch.setenv(VARIABLE, str(not flag))
+    params.set(raw_data.FLAG, not flag)
+    config = record(model=ModelConfig(N=8, use_batched_patch_extraction=flag))
+    name, source = implementation_used(caplog, config)
+    assert name == ("batched" if flag else "iterative")
+    assert source == "config.model.use_batched_patch_extraction"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [(t, "batched") for t in ("true", "1", "yes", "TRUE", " Yes ")] + [(t, "iterative") for t in ("false", "0", "no")],
+)
+def test_the_environment_comes_before_the_legacy_dictionary(caplog, monkeypatch, text, name):
+    monkeypatch.setenv(VARIABLE, text)
+    params.set(raw_data.FLAG, name == "iterative")
+    assert implementation_used(caplog) == (name, f"the environment variable {VARIABLE}")
+
+
+def test_anything_else_in_the_environment_is_an_error(caplog, monkeypatch):
+    for text in ("on", "", "2"):
+        monkeypatch.setenv(VARIABLE, text)
+        with pytest.raises(ValueError, match=f"{VARIABLE} must be one of true, 1, yes, false, 0, no, got '{text}'"):
+            implementation_used(caplog)
+
+
+def test_the_legacy_dictionary_comes_before_the_default(caplog):
+    update_legacy_dict(params.cfg, ModelConfig(use_batched_patch_extraction=True))
+    assert implementation_used(caplog) == ("batched", "params.cfg")
+    del params.cfg[raw_data.FLAG]
+    name, source = implementation_used(caplog)
+    assert source == "the default"
+    assert name == ("batched" if ModelConfig().use_batched_patch_extraction else "iterative")
+
+
+def test_the_flag_must_be_a_boolean():
+    with pytest.raises(ValueError, match="use_batched_patch_extraction must be True or False, got 'yes'"):
+        ModelConfig(use_batched_patch_extraction="yes")
+    params.cfg[raw_data.FLAG] = 1
+    image = make_object()
+    with pytest.raises(ValueError, match="must be True or False, got 1"):
+        raw_data.get_image_patches(image, *to_offsets(np.full((1, 2), 9.0), 1), N=8, gridsize=1)
