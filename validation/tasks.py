@@ -1,0 +1,105 @@
+"""What the parent asks of a child process, and what the child answers.
+
+A task is one action on one implementation of one case. The child answers with exactly one reply on a
+file of its own (TensorFlow's log goes to stdout and stderr). An implementation is named ``reference``,
+``oracle``, or by the name of a candidate, peer or mutant that ``validation.kernels`` resolves.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from validation.records import (
+    ArmMemory,
+    ArmTiming,
+    CalibrationCheck,
+    Case,
+    Protocol,
+    Record,
+    Scan,
+    Timeline,
+)
+
+Action = Literal["scan", "output", "time", "copy", "memory", "timeline", "calibrate", "probe"]
+
+
+class Task(Record):
+    """``scan_path`` is the .npz whose object and positions feed the workload (the parent makes the
+    built-in scan as a file, too); ``output_path`` is where ``output`` leaves its .npy; ``ptycho_path``
+    is the folder that holds the ``ptycho`` package to measure (``None``: the installed one)."""
+
+    action: Action
+    scan_path: str
+    case: Case | None = None
+    implementation: str | None = None
+    output_path: str | None = None
+    ptycho_path: str | None = None
+    protocol: Protocol | None = None
+    probe: str | None = None
+    memory_limit_bytes: int | None = None
+
+
+class ScanReply(Record, tag_field="action", tag="scan"):
+    """The scan was read and checked by ``ptycho.raw_data.RawData.from_npz``."""
+
+    scan: Scan
+
+
+class OutputReply(Record, tag_field="action", tag="output"):
+    """The output was saved to ``output_path``; ``call_s`` is the time of the first call."""
+
+    output_path: str
+    call_s: float
+
+
+class TimeReply(Record, tag_field="action", tag="time"):
+    timing: ArmTiming
+
+
+class CopyReply(Record, tag_field="action", tag="copy"):
+    """Times of copying an array of the output's shape into fresh and into touched memory."""
+
+    fresh_s: tuple[float, ...]
+    warm_s: tuple[float, ...]
+
+
+class MemoryReply(Record, tag_field="action", tag="memory"):
+    memory: ArmMemory
+    meter: str
+    output_bytes: int
+
+
+class TimelineReply(Record, tag_field="action", tag="timeline"):
+    timeline: Timeline
+
+
+class CalibrateReply(Record, tag_field="action", tag="calibrate"):
+    checks: tuple[CalibrationCheck, ...]
+
+
+class ProbeReply(Record, tag_field="action", tag="probe"):
+    passed: bool
+    figure: float | None
+    limit: float | None
+    detail: str
+
+
+class ErrorReply(Record, tag_field="action", tag="error"):
+    """The implementation or the input failed inside the child. ``bad_input`` marks the user's input
+    (exit code 2 for the whole run), ``not_available`` a candidate that is not there."""
+
+    reason: Literal["exception", "wrong_output", "out_of_memory", "bad_input", "not_available"]
+    message: str
+
+
+Reply = (
+    ScanReply
+    | OutputReply
+    | TimeReply
+    | CopyReply
+    | MemoryReply
+    | TimelineReply
+    | CalibrateReply
+    | ProbeReply
+    | ErrorReply
+)
