@@ -37,7 +37,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of all records: immutable, keyword-only, unknown fields refused."""
 
 
-class Case(Record):
+class Case(Record, frozen=True, kw_only=True):
     """One point of a sweep. The same ``case_id`` gives the same bits.
 
     ``height`` and ``width`` are of the object in pixels; ``M`` is the size of the central part that
@@ -58,7 +58,7 @@ class Case(Record):
     M: int | None = None
 
 
-class Machine(Record):
+class Machine(Record, frozen=True, kw_only=True):
     """Fingerprint of a machine; results of different fingerprints are never mixed in a verdict."""
 
     fingerprint: str
@@ -70,7 +70,7 @@ class Machine(Record):
     governor: str | None
 
 
-class Provenance(Record):
+class Provenance(Record, frozen=True, kw_only=True):
     """Where a number comes from: commit, sources, machine, versions, thread settings."""
 
     commit: str | None
@@ -83,7 +83,7 @@ class Provenance(Record):
     threads: dict[str, str]
 
 
-class Comparison(Record):
+class Comparison(Record, frozen=True, kw_only=True):
     """How far ``actual`` is from ``expected``, element by element.
 
     ``max_ulp`` is in units in the last place of float32, over real and imaginary parts;
@@ -109,7 +109,7 @@ class Comparison(Record):
     inf_count: int
 
 
-class Equivalence(Record):
+class Equivalence(Record, frozen=True, kw_only=True):
     """The three comparisons: candidate, reference and the independent float64 oracle, pairwise.
 
     ``reference`` may be absent where the slow loop was left out on purpose; then ``reference_left_out``
@@ -122,7 +122,7 @@ class Equivalence(Record):
     reference_left_out: str | None = None
 
 
-class ArmTiming(Record):
+class ArmTiming(Record, frozen=True, kw_only=True):
     """One arm of a replicate: the first call apart, then the samples of the steady state.
 
     ``samples_s`` are seconds per call; each sample lasted ``calls_per_sample`` calls.
@@ -136,7 +136,7 @@ class ArmTiming(Record):
     involuntary_switches: int
 
 
-class TimingPair(Record):
+class TimingPair(Record, frozen=True, kw_only=True):
     """A replicate: two arms measured next to each other; ``order`` says which ran first."""
 
     order: Literal["reference_first", "candidate_first"]
@@ -144,7 +144,7 @@ class TimingPair(Record):
     candidate: ArmTiming
 
 
-class Timing(Record):
+class Timing(Record, frozen=True, kw_only=True):
     """Paired replicates, the A/A pairs that give the noise floor, and the copy of the output.
 
     ``noise_pairs`` hold the same implementation in both arms. ``copy_fresh_s`` and
@@ -161,7 +161,7 @@ class Timing(Record):
     extended: bool
 
 
-class ArmMemory(Record):
+class ArmMemory(Record, frozen=True, kw_only=True):
     """High-water mark of one call: before it, and at its peak (absolute resident bytes)."""
 
     implementation: str
@@ -169,14 +169,14 @@ class ArmMemory(Record):
     peak_bytes: int
 
 
-class MemoryPair(Record):
+class MemoryPair(Record, frozen=True, kw_only=True):
     """One arm per process, both arms next to each other."""
 
     reference: ArmMemory
     candidate: ArmMemory
 
 
-class Timeline(Record):
+class Timeline(Record, frozen=True, kw_only=True):
     """What rose when: resident bytes over time of one call, by ``memory_profiler``. Draws, never decides."""
 
     implementation: str
@@ -184,7 +184,7 @@ class Timeline(Record):
     resident_bytes: tuple[int, ...]
 
 
-class Memory(Record):
+class Memory(Record, frozen=True, kw_only=True):
     """Paired peaks. ``meter`` names the instrument (``VmHWM`` or ``memory_profiler``)."""
 
     meter: str
@@ -193,7 +193,7 @@ class Memory(Record):
     timelines: tuple[Timeline, ...] = ()
 
 
-class Measurement(Record):
+class Measurement(Record, frozen=True, kw_only=True):
     """What a case gave. A check that the case did not ask for is ``None``."""
 
     equivalence: Equivalence | None = None
@@ -201,7 +201,7 @@ class Measurement(Record):
     memory: Memory | None = None
 
 
-class Failure(Record):
+class Failure(Record, frozen=True, kw_only=True):
     """Why a case gave nothing."""
 
     reason: FailureReason
@@ -212,7 +212,7 @@ class Failure(Record):
     stderr_tail: tuple[str, ...] = ()
 
 
-class Line(Record, tag_field="kind"):
+class Line(Record, tag_field="kind", frozen=True, kw_only=True):
     """Fields every result line has. ``started_at`` is ISO 8601 in UTC."""
 
     schema_version: str
@@ -221,7 +221,7 @@ class Line(Record, tag_field="kind"):
     provenance: Provenance
 
 
-class CaseResult(Line, tag="case"):
+class CaseResult(Line, tag="case", frozen=True, kw_only=True):
     """One case for one candidate: a measurement or a failure, never both, never neither.
 
     ``wall_s`` is the whole time the case took, ``measured_s`` the part of it inside measured calls.
@@ -241,7 +241,7 @@ class CaseResult(Line, tag="case"):
             raise ValueError("a case result holds a measurement or a failure, never both, never neither")
 
 
-class CalibrationCheck(Record):
+class CalibrationCheck(Record, frozen=True, kw_only=True):
     """One instrument against a known quantity; ``limit`` is the largest relative deviation allowed."""
 
     instrument: str
@@ -253,13 +253,13 @@ class CalibrationCheck(Record):
     detail: str = ""
 
 
-class CalibrationResult(Line, tag="calibration"):
+class CalibrationResult(Line, tag="calibration", frozen=True, kw_only=True):
     """All instruments, before anything counts."""
 
     checks: tuple[CalibrationCheck, ...]
 
 
-class ProbeResult(Line, tag="probe"):
+class ProbeResult(Line, tag="probe", frozen=True, kw_only=True):
     """A probe of METHOD kind: a property that random data blurs, for one candidate."""
 
     probe: str
@@ -271,7 +271,7 @@ class ProbeResult(Line, tag="probe"):
     detail: str
 
 
-class MutantResult(Line, tag="mutant"):
+class MutantResult(Line, tag="mutant", frozen=True, kw_only=True):
     """A known-bad implementation or harness fault, the criterion that must reject it, and those that did."""
 
     mutant: str
@@ -283,7 +283,7 @@ class MutantResult(Line, tag="mutant"):
     detail: str
 
 
-class SuiteResult(Line, tag="suite"):
+class SuiteResult(Line, tag="suite", frozen=True, kw_only=True):
     """The test suite of the package with the flag in one state."""
 
     flag: Literal["off", "on"]
@@ -296,7 +296,7 @@ class SuiteResult(Line, tag="suite"):
 ResultLine = CaseResult | CalibrationResult | ProbeResult | MutantResult | SuiteResult
 
 
-class Scan(Record):
+class Scan(Record, frozen=True, kw_only=True):
     """The scan whose object and positions were used. ``path`` is as the user gave it."""
 
     name: str
@@ -306,7 +306,7 @@ class Scan(Record):
     positions: int
 
 
-class Planned(Record):
+class Planned(Record, frozen=True, kw_only=True):
     """One line the run intends to write. ``key`` is unique in the run and names the line.
 
     For cases and probes the key is ``case_id|candidate`` (probes: ``probe|case_id|candidate``), for the
@@ -318,9 +318,11 @@ class Planned(Record):
     optional: bool = False
 
 
-class Protocol(Record):
-    """How this run measures, declared before it starts. A ``max_replicates`` above ``replicates``
-    is the one extension that may be used."""
+class Protocol(Record, frozen=True, kw_only=True):
+    """How this run measures, declared before it starts.
+
+    A ``max_replicates`` above ``replicates`` is the one extension that may be used.
+    """
 
     replicates: int
     max_replicates: int
@@ -330,9 +332,11 @@ class Protocol(Record):
     memory_pairs: int
 
 
-class Manifest(Record):
-    """Head of a run folder, written before the first case. ``reference_case_id`` is the case the
-    speed and memory criteria are judged at; ``provisional`` marks a sweep whose verdict is no evidence."""
+class Manifest(Record, frozen=True, kw_only=True):
+    """Head of a run folder, written before the first case.
+
+    ``reference_case_id`` is the case the speed and memory criteria are judged at; ``provisional`` marks a sweep whose verdict is no evidence.
+    """
 
     schema_version: str
     run_id: str

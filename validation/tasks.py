@@ -23,10 +23,13 @@ from validation.records import (
 Action = Literal["scan", "output", "time", "copy", "memory", "timeline", "calibrate", "probe"]
 
 
-class Task(Record):
-    """``scan_path`` is the .npz whose object and positions feed the workload (the parent makes the
+class Task(Record, frozen=True, kw_only=True):
+    """One action on one implementation of one case.
+
+    ``scan_path`` is the .npz whose object and positions feed the workload (the parent makes the
     built-in scan as a file, too); ``output_path`` is where ``output`` leaves its .npy; ``ptycho_path``
-    is the folder that holds the ``ptycho`` package to measure (``None``: the installed one)."""
+    is the folder that holds the ``ptycho`` package to measure (``None``: the installed one).
+    """
 
     action: Action
     scan_path: str
@@ -39,54 +42,67 @@ class Task(Record):
     memory_limit_bytes: int | None = None
 
 
-class ScanReply(Record, tag_field="action", tag="scan"):
+class ScanReply(Record, tag_field="action", tag="scan", frozen=True, kw_only=True):
     """The scan was read and checked by ``ptycho.raw_data.RawData.from_npz``."""
 
     scan: Scan
 
 
-class OutputReply(Record, tag_field="action", tag="output"):
+class OutputReply(Record, tag_field="action", tag="output", frozen=True, kw_only=True):
     """The output was saved to ``output_path``; ``call_s`` is the time of the first call."""
 
     output_path: str
     call_s: float
 
 
-class TimeReply(Record, tag_field="action", tag="time"):
+class TimeReply(Record, tag_field="action", tag="time", frozen=True, kw_only=True):
+    """One arm of a replicate."""
+
     timing: ArmTiming
 
 
-class CopyReply(Record, tag_field="action", tag="copy"):
+class CopyReply(Record, tag_field="action", tag="copy", frozen=True, kw_only=True):
     """Times of copying an array of the output's shape into fresh and into touched memory."""
 
     fresh_s: tuple[float, ...]
     warm_s: tuple[float, ...]
 
 
-class MemoryReply(Record, tag_field="action", tag="memory"):
+class MemoryReply(Record, tag_field="action", tag="memory", frozen=True, kw_only=True):
+    """One arm of a memory pair; ``meter`` names the instrument."""
+
     memory: ArmMemory
     meter: str
     output_bytes: int
 
 
-class TimelineReply(Record, tag_field="action", tag="timeline"):
+class TimelineReply(Record, tag_field="action", tag="timeline", frozen=True, kw_only=True):
+    """Resident memory over the time of one call."""
+
     timeline: Timeline
 
 
-class CalibrateReply(Record, tag_field="action", tag="calibrate"):
+class CalibrateReply(Record, tag_field="action", tag="calibrate", frozen=True, kw_only=True):
+    """The instruments against known quantities."""
+
     checks: tuple[CalibrationCheck, ...]
 
 
-class ProbeReply(Record, tag_field="action", tag="probe"):
+class ProbeReply(Record, tag_field="action", tag="probe", frozen=True, kw_only=True):
+    """Whether the probed property holds, and the figure that says so."""
+
     passed: bool
     figure: float | None
     limit: float | None
     detail: str
 
 
-class ErrorReply(Record, tag_field="action", tag="error"):
-    """The implementation or the input failed inside the child. ``bad_input`` marks the user's input
-    (exit code 2 for the whole run), ``not_available`` a candidate that is not there."""
+class ErrorReply(Record, tag_field="action", tag="error", frozen=True, kw_only=True):
+    """The implementation or the input failed inside the child.
+
+    ``bad_input`` marks the user's input
+    (exit code 2 for the whole run), ``not_available`` a candidate that is not there.
+    """
 
     reason: Literal["exception", "wrong_output", "out_of_memory", "bad_input", "not_available"]
     message: str
