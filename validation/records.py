@@ -335,7 +335,8 @@ class Protocol(Record, frozen=True, kw_only=True):
 class Manifest(Record, frozen=True, kw_only=True):
     """Head of a run folder, written before the first case.
 
-    ``reference_case_id`` is the case the speed and memory criteria are judged at; ``provisional`` marks a sweep whose verdict is no evidence.
+    ``reference_case_id`` is the case the speed and memory criteria are judged at; ``provisional`` marks a
+    sweep whose verdict is no evidence.
     """
 
     schema_version: str
