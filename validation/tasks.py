@@ -3,6 +3,9 @@
 A task is one action on one implementation of one case. The child answers with exactly one reply on a
 file of its own (TensorFlow's log goes to stdout and stderr). An implementation is named ``reference``,
 ``oracle``, or by the name of a candidate, peer or mutant that ``validation.kernels`` resolves.
+
+``measured_s`` in a reply is the time inside calls of the implementation, discarded ones included; it feeds the
+run's overhead share and nothing else.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ class TimeReply(Record, tag_field="action", tag="time", frozen=True, kw_only=Tru
     """One arm of a replicate."""
 
     timing: ArmTiming
+    measured_s: float = 0.0
 
 
 class CopyReply(Record, tag_field="action", tag="copy", frozen=True, kw_only=True):
@@ -66,6 +70,7 @@ class CopyReply(Record, tag_field="action", tag="copy", frozen=True, kw_only=Tru
 
     fresh_s: tuple[float, ...]
     warm_s: tuple[float, ...]
+    measured_s: float = 0.0
 
 
 class MemoryReply(Record, tag_field="action", tag="memory", frozen=True, kw_only=True):
@@ -74,12 +79,14 @@ class MemoryReply(Record, tag_field="action", tag="memory", frozen=True, kw_only
     memory: ArmMemory
     meter: str
     output_bytes: int
+    measured_s: float = 0.0
 
 
 class TimelineReply(Record, tag_field="action", tag="timeline", frozen=True, kw_only=True):
     """Resident memory over the time of one call."""
 
     timeline: Timeline
+    measured_s: float = 0.0
 
 
 class CalibrateReply(Record, tag_field="action", tag="calibrate", frozen=True, kw_only=True):

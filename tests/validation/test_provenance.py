@@ -1,0 +1,80 @@
+"""Provenance names what was measured, and tells two different things apart."""
+
+import subprocess
+import sys
+
+import pytest
+
+from validation import provenance
+from validation.errors import UsageError
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    package = tmp_path / "ptycho" / "config"
+    package.mkdir(parents=True)
+    for source in (tmp_path / "ptycho" / "__init__.py", package / "__init__.py", package / "config.py"):
+        source.write_text('"""A module."""\n')
+    return tmp_path
+
+
+def digest(checkout):
+    return provenance.kernel_digest(provenance.find_ptycho(str(checkout)))
+
+
+def test_one_character_in_any_source_changes_the_digest(checkout):
+    before = digest(checkout)
+    source = checkout / "ptycho" / "config" / "config.py"
+    source.write_text(source.read_text() + " ")
+    assert digest(checkout) != before
+
+
+def test_a_renamed_source_changes_the_digest(checkout):
+    before = digest(checkout)
+    folder = checkout / "ptycho" / "config"
+    (folder / "config.py").rename(folder / "settings.py")
+    assert digest(checkout) != before
+
+
+def test_what_is_no_source_leaves_the_digest(checkout):
+    before = digest(checkout)
+    (checkout / "ptycho" / "notes.txt").write_text("notes")
+    assert digest(checkout) == before
+
+
+def test_a_checkout_without_the_package_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="must be a folder that holds the package ptycho"):
+        provenance.find_ptycho(str(tmp_path))
+
+
+def test_a_checkout_that_git_does_not_track_has_no_commit(checkout):
+    found = provenance.describe(str(checkout), {})
+    assert (found.commit, found.dirty, found.ptycho_path) == (None, None, str(checkout))
+
+
+def test_a_changed_source_makes_the_commit_dirty(checkout):
+    def git(*arguments):
+        identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(checkout), *identity, *arguments], check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "First")
+    clean = provenance.describe(str(checkout), {})
+    assert (len(clean.commit), clean.dirty, clean.commit_subject) == (40, False, "First")
+    (checkout / "ptycho" / "__init__.py").write_text("changed = 1\n")
+    assert provenance.describe(str(checkout), {}).dirty is True
+
+
+def test_the_fingerprint_of_this_machine_is_the_same_in_another_process():
+    program = "from validation.provenance import describe_machine; print(describe_machine().fingerprint)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == provenance.describe_machine().fingerprint
+
+
+def test_describing_imports_no_tensorflow():
+    program = (
+        "import sys; from validation.provenance import describe; describe(None, {}); print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

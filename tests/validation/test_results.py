@@ -1,0 +1,170 @@
+"""The run folder keeps what was measured, whole and once."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.validation.builders import make_calibration, make_manifest, make_result
+from validation import results
+from validation.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return results.RunFolder.create(tmp_path / "run", make_manifest(("case-0", "case-1")))
+
+
+def test_lines_come_back_as_they_were_appended(folder):
+    written = [make_calibration(), make_result("case-0"), make_result("case-1", failure="timeout")]
+    for line in written:
+        folder.append(line)
+    assert results.RunFolder.open(folder.path).lines() == written
+
+
+def test_an_opened_manifest_is_the_one_created(folder):
+    assert results.RunFolder.open(folder.path).manifest == folder.manifest
+
+
+def test_a_folder_that_holds_a_run_is_refused(folder):
+    folder.append(make_result())
+    with pytest.raises(UsageError, match="already holds a run; continue it with --resume"):
+        results.RunFolder.create(folder.path, make_manifest())
+    assert len(folder.lines()) == 1
+
+
+@given(st.sampled_from([float("nan"), float("inf"), float("-inf")]))
+def test_a_number_that_is_not_finite_is_refused_with_its_place(value):
+    with pytest.raises(ValueError, match=r"CaseResult\.measurement.*max_abs_error must be a finite number"):
+        results.encode(make_result(error=value))
+
+
+def test_the_json_is_strict(folder):
+    folder.append(make_result())
+
+    def refuse(token):
+        raise AssertionError(token)
+
+    json.loads((folder.path / results.RESULTS).read_text(), parse_constant=refuse)
+
+
+@given(cut=st.integers(min_value=1))
+def test_a_last_line_cut_anywhere_is_set_aside_and_the_others_stay(tmp_path_factory, cut):
+    folder = results.RunFolder.create(tmp_path_factory.mktemp("cut") / "run", make_manifest(("case-0", "case-1")))
+    folder.append(make_result("case-0"))
+    whole = results.encode(make_result("case-1")) + b"\n"
+    torn = whole[: cut % len(whole)]
+    with (folder.path / results.RESULTS).open("ab") as file:
+        file.write(torn)
+    if torn:
+        with pytest.raises(UsageError, match=r"line 2 of .* is torn; continue the run with --resume"):
+            folder.lines()
+    aside = folder.set_torn_line_aside()
+    assert (aside.read_bytes() if aside else b"") == torn
+    assert folder.lines() == [make_result("case-0")]
+
+
+def test_a_second_torn_line_does_not_overwrite_the_first(folder):
+    for text in (b"first", b"second"):
+        with (folder.path / results.RESULTS).open("ab") as file:
+            file.write(text)
+        folder.set_torn_line_aside()
+    assert [(folder.path / f"torn-{n}.txt").read_bytes() for n in (1, 2)] == [b"first", b"second"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (make_result(run_id="run-2"), "belongs to run run-2"),
+        (make_result("case-0"), r"repeats case-0\|batched"),
+    ],
+)
+def test_a_foreign_or_repeated_line_is_refused(folder, line, message):
+    folder.append(make_result("case-0"))
+    folder.append(line)
+    with pytest.raises(UsageError, match=f"line 2 of .*{message}"):
+        folder.lines()
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "null", '{"kind": "case"}', '{"kind": "unknown"}', "\x00"])
+def test_a_line_of_another_schema_is_refused_with_its_number(folder, text):
+    (folder.path / results.RESULTS).write_text(text + "\n")
+    with pytest.raises(UsageError, match=r"line 1 of .* is not a result of schema"):
+        folder.lines()
+
+
+def test_a_run_of_another_schema_version_is_refused(folder):
+    path = folder.path / results.MANIFEST
+    path.write_text(path.read_text().replace('"schema_version": "1.0"', '"schema_version": "9.9"', 1))
+    with pytest.raises(UsageError, match=r"must have schema version 1\.0, got '9.9'"):
+        results.RunFolder.open(folder.path)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"must be the folder of a run, but it has no readable manifest\.json"):
+        results.RunFolder.open(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="must be a folder that can be written, but: not a directory"):
+        results.check_writable(tmp_path / "file" / "run")
+
+
+def _hold(path, ready, release):
+    with results.RunFolder.open(path).locked():
+        ready.set()
+        release.wait(30)
+
+
+def test_a_second_writer_is_refused_and_told_who_the_first_is(folder):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(folder.path, ready, release))
+    process.start()
+    try:
+        assert ready.wait(30)
+        with pytest.raises(UsageError, match=f"is being written by process {process.pid}"), folder.locked():
+            pass
+    finally:
+        release.set()
+        process.join()
+    with folder.locked():
+        pass
+
+
+def test_a_full_disk_leaves_no_torn_line(folder):
+    """A limit on the file's size stands for a full disk: the write stops in the middle of the line."""
+    folder.append(make_result("case-0"))
+    size = (folder.path / results.RESULTS).stat().st_size
+    program = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from tests.validation.builders import make_result\n"
+        "from validation.results import RunFolder\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 100}, resource.RLIM_INFINITY))\n"
+        "try:\n    RunFolder.open(Path(sys.argv[1])).append(make_result('case-1'))\n"
+        "except OSError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder.path)], capture_output=True, text=True)
+    assert "only 100 of" in done.stdout, done.stderr
+    assert folder.lines() == [make_result("case-0")]
+
+
+def test_every_result_line_has_a_planned_key():
+    assert results.key_of(make_result("case-7")) == "case-7|batched"
+    assert results.key_of(make_calibration()) == "calibration"
+
+
+def test_a_line_holds_a_measurement_or_a_failure():
+    line = make_result()
+    with pytest.raises(ValueError, match="never both, never neither"):
+        msgspec.structs.replace(line, measurement=None)
+    encoded = results.encode(line).replace(b'"failure":null', b'"failure":{"reason":"timeout","message":""}')
+    with pytest.raises(msgspec.ValidationError, match="never both"):
+        results.decode_line(encoded)
