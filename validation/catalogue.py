@@ -1,0 +1,219 @@
+"""The built-in sweeps. ``docs/validation.md`` says what each of them covers and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from validation.errors import UsageError
+from validation.records import Dtype, Kernel, Scan
+from validation.sweeps import ALL_CHECKS, PROTOCOL, PlannedCase, Sweep, make_case
+
+PATCH_SIZES = (32, 64, 128, 256)
+GRIDSIZES = (1, 2, 3)
+BATCHES = (0, 1, 10, 100, 1000, 5000)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+# Not square, and smaller than every patch.
+OBJECT_SHAPES = ((200, 256), (301, 150), (97, 131), (24, 17))
+# Output above which a combination is left to the optional corners, bytes.
+OUTPUT_LIMIT = 3 * 2**30
+PIXEL_BYTES = 8
+
+
+def output_bytes(N: int, gridsize: int, batch: int) -> int:
+    """Size of the patches, complex64."""
+    return PIXEL_BYTES * batch * gridsize**2 * N**2
+
+
+def _case(kernel: Kernel, *, every_candidate: bool = False, optional: bool = False, **values: Any) -> PlannedCase:
+    return PlannedCase(case=make_case(kernel, **values), every_candidate=every_candidate, optional=optional)
+
+
+def _measured(kernel: Kernel, **values: Any) -> PlannedCase:
+    return PlannedCase(case=make_case(kernel, **values), checks=ALL_CHECKS)
+
+
+def smoke(scan: Scan, seed: int) -> Sweep:
+    """Make three small cases: does it run at all."""
+    reference = _case("patch_extraction", N=32, gridsize=2, batch=4, pattern="scan", shape=scan.object_shape, seed=seed)
+    cases = (
+        reference,
+        _case(
+            "patch_extraction",
+            N=16,
+            gridsize=1,
+            batch=3,
+            pattern="border",
+            dtype="complex128",
+            shape=(70, 91),
+            seed=seed,
+        ),
+        _case("reassembly", N=16, gridsize=1, batch=9, pattern="fermat", M=10, shape=(70, 91), seed=seed),
+    )
+    return Sweep(
+        name="smoke",
+        provisional=True,
+        seed=seed,
+        protocol=PROTOCOL,
+        cases=cases,
+        reference_case_id=reference.case.case_id,
+    )
+
+
+def quick(scan: Scan, seed: int) -> Sweep:
+    """Make every pattern and dtype once, and a small reference case: under three minutes."""
+    reference = _measured(
+        "patch_extraction", N=64, gridsize=2, batch=25, pattern="scan", shape=scan.object_shape, seed=seed
+    )
+    extraction: tuple[dict[str, Any], ...] = (
+        {"N": 32, "gridsize": 1, "batch": 1, "pattern": "interior", "shape": (120, 97)},
+        {"N": 64, "gridsize": 2, "batch": 10, "pattern": "border", "dtype": "complex128", "shape": (131, 170)},
+        {"N": 32, "gridsize": 3, "batch": 10, "pattern": "raster", "shape": (150, 121)},
+        {"N": 128, "gridsize": 1, "batch": 10, "pattern": "outside", "shape": (90, 141)},
+        {"N": 64, "gridsize": 1, "batch": 10, "pattern": "integer", "shape": (101, 160)},
+        {"N": 32, "gridsize": 2, "batch": 10, "pattern": "zero", "dtype": "complex128", "shape": (24, 17)},
+        {"N": 64, "gridsize": 2, "batch": 0, "pattern": "fermat", "shape": (101, 160)},
+    )
+    reassembly = _case("reassembly", N=64, gridsize=1, batch=100, pattern="fermat", shape=(150, 181), seed=seed)
+    cases = (reference, *(_case("patch_extraction", seed=seed, **values) for values in extraction), reassembly)
+    return Sweep(
+        name="quick",
+        provisional=True,
+        seed=seed,
+        protocol=PROTOCOL,
+        cases=cases,
+        reference_case_id=reference.case.case_id,
+    )
+
+
+def covering_rows() -> list[tuple[Any, ...]]:
+    """Choose rows (N, gridsize, batch, pattern, shape, dtype) such that every pair of values occurs.
+
+    A third value can make a row too large; such rows are left out, and every pair still occurs in
+    another (a test counts them).
+    """
+    from allpairspy import AllPairs
+
+    from validation.workloads import PATTERNS
+
+    def fits(row: list[Any]) -> bool:
+        return len(row) < 3 or output_bytes(*row[:3]) <= OUTPUT_LIMIT
+
+    axes = [list(PATCH_SIZES), list(GRIDSIZES), list(BATCHES), list(PATTERNS), list(OBJECT_SHAPES), list(DTYPES)]
+    return [tuple(row) for row in AllPairs(axes, filter_func=fits)]
+
+
+def _pattern_and_dtype_with_every_N(rows: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Give the rows that are missing for every (N, pattern, dtype), at a small batch."""
+    from validation.workloads import PATTERNS
+
+    seen = {(row[0], row[3], row[5]) for row in rows}
+    for index, N in enumerate(PATCH_SIZES):
+        for pattern in PATTERNS:
+            for dtype in DTYPES:
+                if (N, pattern, dtype) not in seen:
+                    yield N, GRIDSIZES[index % 3], 4, pattern, OBJECT_SHAPES[index % 4], dtype
+
+
+def _corners() -> Iterator[tuple[int, int, int]]:
+    """Give the corners of the ranges of N, gridsize and batch (0 and 1 are both low ends of the batch)."""
+    for N in (min(PATCH_SIZES), max(PATCH_SIZES)):
+        for gridsize in (min(GRIDSIZES), max(GRIDSIZES)):
+            for batch in (0, 1, max(BATCHES)):
+                yield N, gridsize, batch
+
+
+def full(scan: Scan, seed: int) -> Sweep:
+    """Make the covering design, the corners, the scaling series, and the reference case of 5000 groups."""
+    reference = _measured(
+        "patch_extraction", N=64, gridsize=2, batch=5000, pattern="scan", shape=scan.object_shape, seed=seed
+    )
+    reassembly = _measured(
+        "reassembly", N=64, gridsize=1, batch=500, pattern="scan", shape=scan.object_shape, seed=seed
+    )
+    rows = covering_rows()
+    rows += _pattern_and_dtype_with_every_N(rows)
+    cases = {}
+    for planned in (reference, reassembly):
+        cases[planned.case.case_id] = planned
+    for N, gridsize, batch, pattern, shape, dtype in rows:
+        planned = _case(
+            "patch_extraction",
+            N=N,
+            gridsize=gridsize,
+            batch=batch,
+            pattern=pattern,
+            shape=shape,
+            dtype=dtype,
+            seed=seed,
+            every_candidate=N == 64 and 1 <= batch <= 10,
+        )
+        cases.setdefault(planned.case.case_id, planned)
+    for N, gridsize, batch in _corners():
+        planned = _case(
+            "patch_extraction",
+            N=N,
+            gridsize=gridsize,
+            batch=batch,
+            pattern="raster",
+            shape=OBJECT_SHAPES[0],
+            seed=seed,
+            optional=output_bytes(N, gridsize, batch) > OUTPUT_LIMIT,
+        )
+        cases.setdefault(planned.case.case_id, planned)
+    for patches in (10**2, 10**3, 10**4, 10**5, 10**6):
+        planned = _case(
+            "patch_extraction",
+            N=32,
+            gridsize=2,
+            batch=patches // 4,
+            pattern="scan",
+            shape=OBJECT_SHAPES[0],
+            seed=seed,
+            optional=patches >= 10**6,
+        )
+        cases.setdefault(planned.case.case_id, planned)
+    for index, (patches, N) in enumerate(((1, 32), (10, 256), (100, 64), (1000, 128), (5000, 64), (10000, 64))):
+        for pattern in (("fermat", "raster", "border"), ("zero", "integer", "interior"))[index % 2]:
+            planned = _case(
+                "reassembly",
+                N=N,
+                gridsize=1,
+                batch=patches,
+                pattern=pattern,
+                shape=OBJECT_SHAPES[index % 3],
+                seed=seed,
+                every_candidate=patches == 100,
+            )
+            cases.setdefault(planned.case.case_id, planned)
+    return Sweep(
+        name="full",
+        provisional=False,
+        seed=seed,
+        protocol=PROTOCOL,
+        cases=tuple(cases.values()),
+        reference_case_id=reference.case.case_id,
+        reassembly_case_id=reassembly.case.case_id,
+    )
+
+
+BUILT_IN: dict[str, Callable[[Scan, int], Sweep]] = {"smoke": smoke, "quick": quick, "full": full}
+
+
+def expand(name: str, scan: Scan, seed: int) -> Sweep:
+    """Make the cases of a sweep, built-in or from a TOML file, for a scan.
+
+    Raises
+    ------
+    UsageError
+        If there is no such sweep.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name](scan, seed)
+    if name.endswith(".toml"):
+        from pathlib import Path
+
+        from validation.sweeps import read_sweep
+
+        return read_sweep(Path(name), scan, seed)
+    raise UsageError(f"--sweep must be one of {', '.join(BUILT_IN)} or a file that ends in .toml, got {name!r}")

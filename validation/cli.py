@@ -1,0 +1,210 @@
+"""The command line of the sweep. Commands import what they need when they run, so that help answers at once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from validation.errors import CommandError, UsageError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Measure kernels and their candidates, each case in a process of its own.
+
+    What is measured is judged by python -m reports.
+    """
+
+
+def filters(command: Any) -> Any:
+    """Options that choose among the cases of a sweep."""
+    for option in reversed(
+        (
+            click.option("-k", "text", metavar="WORDS", help="Keep cases whose id contains each of these words."),
+            click.option("--N", "N", type=int, multiple=True, help="Keep this patch size; may be repeated."),
+            click.option("--gridsize", type=int, multiple=True, help="Keep this grid size."),
+            click.option("--batch", type=int, multiple=True, help="Keep this number of groups."),
+            click.option("--dtype", type=click.Choice(["complex64", "complex128"]), multiple=True),
+            click.option("--kernel", type=click.Choice(["patch_extraction", "reassembly"]), multiple=True),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def where(command: Any) -> Any:
+    """Options that say what is measured and how its processes start."""
+    for option in reversed(
+        (
+            click.option("--sweep", default="quick", show_default=True, help="smoke, quick, full, or a TOML file."),
+            click.option("--data", metavar="SCAN.npz", help="Scan to take object and positions from [built-in]."),
+            click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure."),
+            click.option("--candidate", default="batched", show_default=True, help="What is judged."),
+            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@where
+@filters
+@click.option("--out", required=True, metavar="DIR", help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Continue the run that the folder holds.")
+@click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the kernels [all usable cores].")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True)
+@click.option("--memory-limit", "memory_limit_gib", type=click.FloatRange(min=0, min_open=True), metavar="GIB",
+              help="Memory that one child may take [80 % of what is available].")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Tell the progress as JSON lines.")
+def run(as_json: bool, memory_limit_gib: float | None, **values: Any) -> None:
+    """Run a sweep, and append one line per case to DIR/results.jsonl."""
+    import contextlib
+
+    from validation import progress, summary
+    from validation.run import Options
+    from validation.run import run as run_sweep
+
+    options = Options(
+        command=shlex.join(["python", "-m", "validation", *sys.argv[1:]]),
+        memory_limit_bytes=None if memory_limit_gib is None else int(memory_limit_gib * 2**30),
+        **values,
+    )
+    if as_json:
+        shown: progress.Progress = progress.JsonProgress()
+    else:
+        shown = progress.BarProgress() if sys.stdout.isatty() else progress.Progress()
+    with shown if isinstance(shown, progress.BarProgress) else contextlib.nullcontext():
+        try:
+            found = run_sweep(options, shown)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped; what was measured is kept, continue with: {options.resume_command()}"
+            ) from None
+    click.echo(summary.as_json(found) if as_json else summary.one_line(found))
+
+
+class Interrupted(CommandError):
+    """The user stopped the command."""
+
+    exit_code = INTERRUPTED
+
+
+@cli.command("list")
+@where
+@filters
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per case.")
+def list_cases(as_json: bool, **values: Any) -> None:
+    """List the cases of a sweep, with what they are predicted to take."""
+    from validation import listing
+
+    click.echo("\n".join(listing.lines(as_json=as_json, **values)))
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(folder: str, as_json: bool) -> None:
+    """Count what the run in DIR has done, and what is left."""
+    from pathlib import Path
+
+    from validation import results, summary
+
+    found = summary.summarise(results.RunFolder.open(Path(folder)))
+    click.echo(summary.as_json(found) if as_json else summary.one_line(found))
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--format", "form", type=click.Choice(["parquet", "csv"]), default="csv", show_default=True)
+@click.option("--out", metavar="FILE", help="File to write [DIR/results.FORMAT].")
+def export(folder: str, form: Any, out: str | None) -> None:
+    """Write the cases of the run in DIR as a flat table."""
+    from pathlib import Path
+
+    from validation.export import export as write_table
+    from validation.results import RunFolder
+
+    target = Path(out) if out else Path(folder) / f"results.{form}"
+    count = write_table(RunFolder.open(Path(folder)), form, target)
+    click.echo(f"wrote {count} cases to {target}")
+
+
+@cli.command()
+@click.argument("case_id", metavar="CASE-ID")
+@click.option("--from", "source", metavar="DIR", help="Run whose scan, candidate and figures to take.")
+@click.option("--data", metavar="SCAN.npz", help="Scan, where it is not the run's.")
+@click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure.")
+@click.option("--candidate", help="What is compared [the run's, or batched].")
+@click.option("--out", default="reproduced", show_default=True, metavar="DIR", help="Folder for the worst patch.")
+@click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=1800.0, show_default=True)
+def reproduce(case_id: str, **values: Any) -> None:
+    """Rerun one case alone, with the same bits, and show where its outputs differ."""
+    from validation import reproduce as reproducing
+
+    found = reproducing.reproduce(case_id, **values)
+    click.echo("\n".join(reproducing.lines(found)))
+
+
+@cli.command("demo-data")
+@click.argument("path", default="demo.npz")
+def demo_data(path: str) -> None:
+    """Write the built-in scan to PATH."""
+    from pathlib import Path
+
+    from validation.demo_scan import write_demo_scan
+
+    target = Path(path)
+    if target.suffix != ".npz":
+        raise UsageError(f"PATH must end in .npz, got {path}")
+    try:
+        write_demo_scan(str(target))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    click.echo(f"wrote {path}; measure it with: python -m validation run --data {shlex.quote(path)} --out runs/demo")
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the manifest and of the result lines."""
+    from validation.schema import schema_text
+
+    click.echo(schema_text(), nl=False)
+
+
+def main() -> None:
+    """Run the command line; the one place where exceptions end."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        message, code = error.format_message(), 2
+    except CommandError as error:
+        message, code = str(error), error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except Exception as error:
+        message, code = f"{type(error).__name__}: {error}", 2
+        if not debug:
+            message += " (run with --debug for the traceback)"
+    else:
+        return
+    if debug:
+        traceback.print_exc()
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(code)

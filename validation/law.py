@@ -1,0 +1,77 @@
+"""How long the slow reference takes: the measured law that stands in where its loop is left out.
+
+The loop translates the whole padded object once per patch, so that its time is
+``start + passes * (a + b * pixels)``.
+It is never used for the reference case of a sweep, which is always measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from validation.records import Case, Check
+
+# Pixels moved (passes times padded pixels) above which the loop is left out of an equivalence check: some
+# fifteen seconds. A count and not a time, so that every machine leaves out the same cases.
+PIXELS_MOVED_LIMIT = 1e9
+# Seconds to start, per pass, and per pixel, until enough has been measured.
+PRIOR_S = (1.5, 3e-4, 15e-9)
+
+
+def passes_and_pixels(case: Case) -> tuple[int, int]:
+    """Count passes of the loop, and pixels that each of them moves."""
+    if case.kernel == "reassembly":
+        # The canvas is about as large as the object that the positions spread over.
+        return case.batch * case.gridsize**2, (case.height + 2 * (case.M or 0)) * (case.width + 2 * (case.M or 0))
+    pad = 2 * (case.N // 2)
+    return case.batch * case.gridsize**2, (case.height + pad) * (case.width + pad)
+
+
+class ReferenceLaw:
+    """The law, fitted to the calls of the reference that a run has timed so far."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[int, int, float]] = []
+
+    def add(self, case: Case, call_s: float) -> None:
+        """Take in one timed call of the reference."""
+        passes, pixels = passes_and_pixels(case)
+        if case.kernel == "patch_extraction":
+            self._points.append((passes, pixels, call_s))
+
+    def fit(self) -> tuple[float, float, float, float | None]:
+        """Fit seconds to start, per pass and per pixel, and give the largest relative residual.
+
+        Relative residuals are minimised, so that the long calls do not drown the short ones. The
+        residual is ``None`` while the law is the prior.
+        """
+        if len(self._points) < 6:
+            return (*PRIOR_S, None)
+        passes, pixels, call_s = (np.array(column, float) for column in zip(*self._points, strict=True))
+        design = np.stack([np.ones_like(passes), passes, passes * pixels], axis=1) / call_s[:, None]
+        coefficients, *_ = np.linalg.lstsq(design, np.ones(len(call_s)), rcond=None)
+        residual = float(np.max(np.abs(design @ coefficients - 1.0)))
+        start, per_pass, per_pixel = (float(value) for value in coefficients)
+        return start, per_pass, per_pixel, residual
+
+    def predict_s(self, case: Case) -> float:
+        """Predict the time of one call of the reference."""
+        passes, pixels = passes_and_pixels(case)
+        start, per_pass, per_pixel, _ = self.fit()
+        return max(0.0, start + passes * (per_pass + per_pixel * pixels))
+
+    def reason_to_leave_out(self, case: Case, checks: tuple[Check, ...]) -> str | None:
+        """Say why the loop is not run at a case, or ``None`` where it is."""
+        passes, pixels = passes_and_pixels(case)
+        if "time" in checks or "memory" in checks or passes * pixels <= PIXELS_MOVED_LIMIT:
+            return None
+        start, per_pass, per_pixel, residual = self.fit()
+        basis = (
+            "before any was timed"
+            if residual is None
+            else f"fitted to {len(self._points)} calls, largest residual {100 * residual:.0f} %"
+        )
+        return (
+            f"{passes} passes over {pixels} pixels would take about {self.predict_s(case):.0f} s "
+            f"({start:.2g} s to start, {1e3 * per_pass:.3g} ms per pass, {1e9 * per_pixel:.3g} ns per pixel; {basis})"
+        )

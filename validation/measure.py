@@ -1,0 +1,303 @@
+"""Measures one candidate at one case: which tasks run, in which order, and what their replies make.
+
+Every arm runs in a child of its own. Reference and oracle outputs of a case are made once and serve all
+candidates.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from validation.compare import compare
+from validation.law import ReferenceLaw
+from validation.records import (
+    Case,
+    Check,
+    Comparison,
+    Equivalence,
+    Failure,
+    Measurement,
+    Memory,
+    MemoryPair,
+    Protocol,
+    Timing,
+    TimingPair,
+)
+from validation.runner import Answer, Executor
+from validation.sweeps import PlannedCase
+from validation.tasks import Action, CopyReply, MemoryReply, OutputReply, Task, TimelineReply, TimeReply
+
+# What SPEC promises for every case: absolute, with a relative tolerance of zero.
+ATOL = 1e-6
+REFERENCE = "reference"
+ORACLE = "oracle"
+# Processor time of others, in cores, above which a replicate counts as contended.
+CONTENDED_CORES = 0.25
+
+ReplyOf = TypeVar("ReplyOf", OutputReply, TimeReply, CopyReply, MemoryReply, TimelineReply)
+Step = Callable[[str], None]
+
+
+class CaseFailed(Exception):
+    """A task of the case gave no reply; carries the failure to record."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Bench:
+    """Where a case is measured.
+
+    Parameters
+    ----------
+    executor : Executor
+    scan_path : str
+        The .npz that feeds the workloads.
+    ptycho_path : str or None
+        Folder that holds the ``ptycho`` package to measure; ``None``: the installed one.
+    protocol : Protocol
+    scratch : Path
+        Folder for outputs.
+    timeout_s : float
+        Wall-clock limit of one child.
+    step : callable
+        Told what is being done, for progress.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        scan_path: str,
+        ptycho_path: str | None,
+        protocol: Protocol,
+        scratch: Path,
+        timeout_s: float,
+        step: Step = lambda text: None,
+    ) -> None:
+        self.executor = executor
+        self.scan_path = scan_path
+        self.ptycho_path = ptycho_path
+        self.protocol = protocol
+        self.scratch = scratch
+        self.timeout_s = timeout_s
+        self.step = step
+        self.measured_s = 0.0
+        self.law = ReferenceLaw()
+        self._outputs: dict[tuple[str, str], Path | Failure] = {}
+
+    def forget_outputs(self) -> None:
+        """Remove the outputs of the case that is done."""
+        for output in self._outputs.values():
+            if isinstance(output, Path):
+                output.unlink(missing_ok=True)
+        self._outputs.clear()
+
+    def ask(self, action: Action, expected: type[ReplyOf], **fields: Any) -> tuple[ReplyOf, Answer]:
+        """Run one task and insist on the kind of reply that belongs to it."""
+        task = Task(action=action, scan_path=self.scan_path, ptycho_path=self.ptycho_path, **fields)
+        answer = self.executor.run(task, self.timeout_s)
+        if answer.failure is not None:
+            raise CaseFailed(answer.failure)
+        if not isinstance(answer.reply, expected):
+            raise CaseFailed(
+                Failure(
+                    reason="wrong_output",
+                    message=f"expected {expected.__name__}, got {answer.reply}",
+                    arm=task.implementation,
+                )
+            )
+        self.measured_s += answer.reply.call_s if isinstance(answer.reply, OutputReply) else answer.reply.measured_s
+        return answer.reply, answer
+
+    def output(self, case: Case, implementation: str) -> Path:
+        """Output of an implementation at a case, as a .npy file; made once."""
+        key = (case.case_id, implementation)
+        if key not in self._outputs:
+            self.step(f"output of {implementation}")
+            path = self.scratch / f"output-{len(self._outputs)}.npy"
+            try:
+                reply, _ = self.ask(
+                    "output", OutputReply, case=case, implementation=implementation, output_path=str(path)
+                )
+                if implementation == REFERENCE:
+                    self.law.add(case, reply.call_s)
+                self._outputs[key] = path
+            except CaseFailed as failed:
+                self._outputs[key] = failed.failure
+        found = self._outputs[key]
+        if isinstance(found, Failure):
+            raise CaseFailed(found)
+        return found
+
+
+def _load(path: Path, implementation: str) -> np.ndarray[Any, Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise CaseFailed(
+            Failure(reason="wrong_output", message=f"the output cannot be read: {error}", arm=implementation)
+        ) from None
+
+
+def _compare(bench: Bench, case: Case, expected: str, actual: str) -> Comparison:
+    found = compare(
+        _load(bench.output(case, expected), expected),
+        _load(bench.output(case, actual), actual),
+        expected_name=expected,
+        actual_name=actual,
+        atol=ATOL,
+    )
+    if found.expected_dtype != found.actual_dtype or found.expected_shape != found.actual_shape:
+        raise CaseFailed(
+            Failure(
+                reason="wrong_output",
+                message=f"{actual} must give {found.expected_dtype} of shape {found.expected_shape} like {expected}, "
+                f"got {found.actual_dtype} of shape {found.actual_shape}",
+                arm=actual,
+            )
+        )
+    return found
+
+
+def compare_outputs(bench: Bench, case: Case, candidate: str) -> Equivalence:
+    """Compare candidate, reference and oracle, pairwise."""
+    return Equivalence(
+        candidate_vs_oracle=_compare(bench, case, ORACLE, candidate),
+        candidate_vs_reference=_compare(bench, case, REFERENCE, candidate),
+        reference_vs_oracle=_compare(bench, case, ORACLE, REFERENCE),
+    )
+
+
+def measure_equivalence(bench: Bench, planned: PlannedCase, candidate: str) -> Equivalence:
+    """Compare outputs pairwise; without the reference where its loop is left out on purpose."""
+    left_out = bench.law.reason_to_leave_out(planned.case, planned.checks)
+    if left_out is None:
+        return compare_outputs(bench, planned.case, candidate)
+    return Equivalence(
+        candidate_vs_oracle=_compare(bench, planned.case, ORACLE, candidate),
+        candidate_vs_reference=None,
+        reference_vs_oracle=None,
+        reference_left_out=left_out,
+    )
+
+
+def busy_s() -> float | None:
+    """Processor seconds that all cores have been busy since the start of the machine; ``None`` without /proc."""
+    try:
+        with open("/proc/stat") as file:
+            values = [int(value) for value in file.readline().split()[1:9]]
+    except OSError:
+        return None
+    return (sum(values) - values[3] - values[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def balanced_orders(count: int, seed: str) -> list[Literal["reference_first", "candidate_first"]]:
+    """Orders of the arms, as many of the one as of the other (odd counts: one more), shuffled."""
+    orders: list[Literal["reference_first", "candidate_first"]] = [
+        "reference_first" if index % 2 == 0 else "candidate_first" for index in range(count)
+    ]
+    random.Random(seed).shuffle(orders)
+    return orders
+
+
+def _pair(
+    bench: Bench, case: Case, first_order: Literal["reference_first", "candidate_first"], reference: str, candidate: str
+) -> tuple[TimingPair, float]:
+    """One replicate in two fresh processes, and how many cores others kept busy meanwhile."""
+    arms = {"reference": reference, "candidate": candidate}
+    order = ("reference", "candidate") if first_order == "reference_first" else ("candidate", "reference")
+    timings = {}
+    own_s, before, started = 0.0, busy_s(), time.monotonic()
+    for arm in order:
+        reply, answer = bench.ask("time", TimeReply, case=case, implementation=arms[arm], protocol=bench.protocol)
+        timings[arm] = reply.timing
+        own_s += answer.cpu_s
+    wall_s, after = time.monotonic() - started, busy_s()
+    others = 0.0 if before is None or after is None else max(0.0, after - before - own_s) / max(wall_s, 1e-9)
+    pair = TimingPair(order=first_order, reference=timings["reference"], candidate=timings["candidate"])
+    return pair, others
+
+
+def measure_timing(bench: Bench, case: Case, candidate: str) -> Timing:
+    """Replicate pairs and A/A pairs of the candidate on one shuffled schedule, and the copy of the output.
+
+    A contended replicate is thrown away and repeated, as often as there are replicates in all; when
+    that is used up the machine is not quiet, replicates stay as they are, and the noise floor says so.
+    """
+    k = bench.protocol.replicates
+    schedule = [
+        *(("pair", order) for order in balanced_orders(k, f"pair {case.case_id}")),
+        *(("noise", order) for order in balanced_orders(k, f"noise {case.case_id}")),
+    ]
+    random.Random(f"schedule {case.case_id}").shuffle(schedule)
+    pairs: list[TimingPair] = []
+    noise: list[TimingPair] = []
+    rejected = 0
+    bench.step("copy of the output")
+    copies, _ = bench.ask("copy", CopyReply, case=case, protocol=bench.protocol)
+    for number, (kind, order) in enumerate(schedule, 1):
+        reference = REFERENCE if kind == "pair" else candidate
+        while True:
+            bench.step(f"replicate {number} of {len(schedule)}" + (f", {rejected} contended" if rejected else ""))
+            pair, others = _pair(bench, case, order, reference, candidate)
+            if others <= CONTENDED_CORES or rejected >= len(schedule) // 2:
+                break
+            rejected += 1
+        (pairs if kind == "pair" else noise).append(pair)
+    return Timing(
+        pairs=tuple(pairs),
+        noise_pairs=tuple(noise),
+        copy_fresh_s=copies.fresh_s,
+        copy_warm_s=copies.warm_s,
+        contended_rejected=rejected,
+        extended=False,
+    )
+
+
+def measure_memory(bench: Bench, case: Case, candidate: str) -> Memory:
+    """Paired high-water marks, one arm per process, and the time line of each arm."""
+    pairs = []
+    meters = set()
+    output_bytes = 0
+    for number, order in enumerate(balanced_orders(bench.protocol.memory_pairs, f"memory {case.case_id}"), 1):
+        bench.step(f"memory pair {number} of {bench.protocol.memory_pairs}")
+        arms = {}
+        for arm in (REFERENCE, candidate) if order == "reference_first" else (candidate, REFERENCE):
+            reply, _ = bench.ask("memory", MemoryReply, case=case, implementation=arm, protocol=bench.protocol)
+            arms[arm] = reply.memory
+            meters.add(reply.meter)
+            output_bytes = reply.output_bytes
+        pairs.append(MemoryPair(reference=arms[REFERENCE], candidate=arms[candidate]))
+    bench.step("time lines of memory")
+    timelines = tuple(
+        bench.ask("timeline", TimelineReply, case=case, implementation=arm, protocol=bench.protocol)[0].timeline
+        for arm in (REFERENCE, candidate)
+    )
+    return Memory(
+        meter=" and ".join(sorted(meters)), pairs=tuple(pairs), output_bytes=output_bytes, timelines=timelines
+    )
+
+
+def measure(bench: Bench, planned: PlannedCase, candidate: str, checks: tuple[Check, ...]) -> Measurement:
+    """Measure what is asked of a case.
+
+    Raises
+    ------
+    CaseFailed
+        If one of its tasks gave no reply.
+    """
+    case = planned.case
+    return Measurement(
+        equivalence=measure_equivalence(bench, planned, candidate) if "equivalence" in checks else None,
+        timing=measure_timing(bench, case, candidate) if "time" in checks else None,
+        memory=measure_memory(bench, case, candidate) if "memory" in checks else None,
+    )

@@ -1,0 +1,242 @@
+"""Reruns one case alone, with the same bits, and shows where and by how much the outputs differ."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validation import measure, provenance
+from validation.errors import UsageError
+from validation.records import Case, CaseResult, Comparison, Dtype, Equivalence, Failure, Kernel, Manifest, Record
+from validation.results import RunFolder, check_writable
+from validation.run import read_scan
+from validation.runner import LocalExecutor, Mode
+from validation.scans import materialise
+from validation.sweeps import PROTOCOL, make_case
+
+_CASE_ID = re.compile(
+    r"(?P<kernel>patch_extraction|reassembly)-N(?P<N>\d+)-g(?P<gridsize>\d+)-B(?P<batch>\d+)-(?P<dtype>c64|c128)"
+    r"-(?P<height>\d+)x(?P<width>\d+)-(?P<pattern>[a-z]+)-s(?P<seed>\d+)(?:-M(?P<M>\d+))?"
+)
+_DTYPES: dict[str, Dtype] = {"c64": "complex64", "c128": "complex128"}
+
+
+class Reproduced(Record, frozen=True, kw_only=True):
+    """What the rerun of a case gave: comparisons or a failure, and the files written."""
+
+    case: Case
+    candidate: str
+    equivalence: Equivalence | None
+    failure: Failure | None
+    recorded: CaseResult | None
+    files: tuple[str, ...]
+
+
+def parse_case_id(case_id: str) -> Case:
+    """Read a case from its id.
+
+    Raises
+    ------
+    UsageError
+        If it is not a case id.
+    """
+    found = _CASE_ID.fullmatch(case_id)
+    if found is None:
+        raise UsageError(
+            f"CASE-ID must look like patch_extraction-N64-g2-B10-c64-200x256-fermat-s0, got {case_id!r}; "
+            "see python -m validation list"
+        )
+    return make_case(
+        cast(Kernel, found["kernel"]),
+        N=int(found["N"]),
+        gridsize=int(found["gridsize"]),
+        batch=int(found["batch"]),
+        shape=(int(found["height"]), int(found["width"])),
+        pattern=found["pattern"],
+        dtype=_DTYPES[found["dtype"]],
+        seed=int(found["seed"]),
+        M=None if found["M"] is None else int(found["M"]),
+    )
+
+
+def _recorded(folder: RunFolder, case_id: str, candidate: str) -> CaseResult | None:
+    for line in folder.lines():
+        if isinstance(line, CaseResult) and line.case.case_id == case_id and line.candidate == candidate:
+            return line
+    return None
+
+
+def _check_same_scan(manifest: Manifest, sha256: str) -> None:
+    if manifest.scan.sha256 != sha256:
+        raise UsageError(
+            f"the scan {manifest.scan.path or manifest.scan.name} must be the one of the run "
+            f"(sha256 {manifest.scan.sha256[:12]}...), got {sha256[:12]}...; give the old file with --data"
+        )
+
+
+def reproduce(
+    case_id: str,
+    *,
+    source: str | None,
+    data: str | None,
+    ptycho: str | None,
+    candidate: str | None,
+    out: str,
+    start: Mode,
+    timeout_s: float,
+) -> Reproduced:
+    """Rerun one case for one candidate.
+
+    Parameters
+    ----------
+    case_id : str
+    source : str or None
+        Folder of the run whose scan and candidate are taken, and whose figures are shown beside the new ones.
+    data : str or None
+        Scan, where it is not the run's.
+    ptycho : str or None
+        Folder that holds the ``ptycho`` package to measure.
+    candidate : str or None
+        ``None``: the run's, or ``batched``.
+    out : str
+        Folder for the outputs of the worst patch.
+    start : {'fork', 'spawn'}
+    timeout_s : float
+
+    Raises
+    ------
+    UsageError
+        If the id is none, or the scan is not the run's.
+    """
+    case = parse_case_id(case_id)
+    folder = RunFolder.open(Path(source)) if source is not None else None
+    if folder is not None:
+        data = data or folder.manifest.scan.path
+        candidate = candidate or folder.manifest.candidate
+        given = folder.manifest.provenance.ptycho_path
+        ptycho = ptycho or (None if given == "installed" else given)
+    candidate = candidate or "batched"
+    provenance.find_ptycho(ptycho)
+    check_writable(Path(out))
+    ptycho_path = None if ptycho is None else str(Path(ptycho).resolve())
+    with (
+        tempfile.TemporaryDirectory(prefix="validation-") as name,
+        LocalExecutor(Path(name), mode=start, threads=provenance.usable_cores(), memory_limit_bytes=None) as executor,
+    ):
+        scan_path = materialise(data, Path(name))
+        scan = read_scan(executor, scan_path, data, ptycho_path)
+        if folder is not None:
+            _check_same_scan(folder.manifest, scan.sha256)
+        bench = measure.Bench(
+            executor,
+            scan_path=scan_path,
+            ptycho_path=ptycho_path,
+            protocol=PROTOCOL,
+            scratch=Path(name),
+            timeout_s=timeout_s,
+        )
+        equivalence, failure = None, None
+        files: tuple[str, ...] = ()
+        try:
+            # Whoever asks for one case wants the reference, however slow it is.
+            equivalence = measure.compare_outputs(bench, case, candidate)
+            files = _save_worst(bench, case, candidate, equivalence, Path(out))
+        except measure.CaseFailed as failed:
+            failure = failed.failure
+        return Reproduced(
+            case=case,
+            candidate=candidate,
+            equivalence=equivalence,
+            failure=failure,
+            recorded=None if folder is None else _recorded(folder, case_id, candidate),
+            files=files,
+        )
+
+
+def _worst_patch(case: Case, array: NDArray[Any], index: tuple[int, ...]) -> NDArray[Any]:
+    """Cut the patch (or the canvas) that holds the worst element: two axes."""
+    if case.kernel == "reassembly":
+        return np.asarray(array[:, :, 0])
+    return np.asarray(array[index[0], :, :, index[3]])
+
+
+def _save_worst(
+    bench: measure.Bench, case: Case, candidate: str, equivalence: Equivalence, out: Path
+) -> tuple[str, ...]:
+    comparison = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
+    if comparison.worst_index is None:
+        return ()
+    cut = {
+        name: _worst_patch(case, np.load(bench.output(case, name), mmap_mode="r"), comparison.worst_index)
+        for name in (measure.REFERENCE, measure.ORACLE, candidate)
+    }
+    reference, actual = cut[measure.REFERENCE], cut[candidate]
+    difference = actual - reference
+    stem = out / f"{case.case_id}-{re.sub(r'[^A-Za-z0-9_.]', '_', candidate)}"
+    np.savez(
+        f"{stem}.npz",
+        reference=reference,
+        candidate=actual,
+        oracle=cut[measure.ORACLE],
+        difference=difference,
+        worst_index=np.array(comparison.worst_index),
+    )
+    _draw(f"{stem}.png", reference, actual, difference, candidate)
+    return f"{stem}.npz", f"{stem}.png"
+
+
+def _draw(path: str, reference: NDArray[Any], actual: NDArray[Any], difference: NDArray[Any], candidate: str) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    top = float(np.nanmax(np.abs(reference), initial=0.0)) or 1.0
+    panels = (("reference", reference, top), (candidate, actual, top), ("difference", difference, None))
+    for axes, (title, values, limit) in zip(figure.subplots(1, 3), panels, strict=True):
+        image = axes.imshow(np.abs(values), vmin=0.0, vmax=limit, cmap="viridis", interpolation="nearest")
+        axes.set_title(f"|{title}|")
+        axes.set_xlabel("x, pixels")
+        axes.set_ylabel("y, pixels")
+        figure.colorbar(image, ax=axes, shrink=0.8)
+    figure.savefig(path, dpi=120)
+
+
+def _describe(comparison: Comparison) -> str:
+    def shown(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    share = None if comparison.identical_share is None else 100 * comparison.identical_share
+    return (
+        f"{'ok' if comparison.passed else 'DIFFERS':8} {comparison.actual} against {comparison.expected}: "
+        f"max error {shown(comparison.max_abs_error, '.3e')} (allowed {comparison.atol:g}), "
+        f"max ULP {shown(comparison.max_ulp, 'd')}, identical bits {shown(share, '.6g')} %, "
+        f"worst at {comparison.worst_index}, NaN {comparison.nan_count}, Inf {comparison.inf_count}"
+    )
+
+
+def _comparisons(equivalence: Equivalence) -> tuple[Comparison, ...]:
+    found = (equivalence.candidate_vs_oracle, equivalence.candidate_vs_reference, equivalence.reference_vs_oracle)
+    return tuple(comparison for comparison in found if comparison is not None)
+
+
+def lines(found: Reproduced) -> list[str]:
+    """Tell what the rerun gave, and beside it what the run recorded."""
+    told = [f"{found.case.case_id}, candidate {found.candidate}"]
+    if found.equivalence is not None:
+        told += [_describe(comparison) for comparison in _comparisons(found.equivalence)]
+    if found.failure is not None:
+        told.append(f"FAILED   {found.failure.reason} of {found.failure.arm}: {found.failure.message}")
+        told += [f"         {line}" for line in found.failure.stderr_tail]
+    recorded = found.recorded
+    if recorded is not None:
+        told.append(f"recorded in run {recorded.run_id}:")
+        if recorded.failure is not None:
+            told.append(f"FAILED   {recorded.failure.reason}: {recorded.failure.message}")
+        elif recorded.measurement is not None and recorded.measurement.equivalence is not None:
+            told += [_describe(comparison) for comparison in _comparisons(recorded.measurement.equivalence)]
+    told += [f"wrote {path}" for path in found.files]
+    return told

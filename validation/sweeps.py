@@ -1,0 +1,235 @@
+"""Sweeps: which cases are measured, and what of each.
+
+A sweep is declared before it runs and knows the scan only by its shape. The built-in ones are in
+`validation.catalogue`; a user's own is a TOML file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import msgspec
+
+from validation.errors import UsageError
+from validation.records import Case, Check, Dtype, Kernel, Protocol, Record, Scan
+
+CANDIDATE = "batched"
+EQUIVALENCE: tuple[Check, ...] = ("equivalence",)
+ALL_CHECKS: tuple[Check, ...] = ("equivalence", "time", "memory")
+# The protocol of METHOD: seven replicate pairs, two calls discarded, five samples of ten milliseconds.
+PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
+_SHORT_DTYPE: dict[Dtype, str] = {"complex64": "c64", "complex128": "c128"}
+
+
+class PlannedCase(Record, frozen=True, kw_only=True):
+    """A case, what is measured of it, and whether the gate may do without it.
+
+    ``every_candidate`` asks for all engines, fallbacks and flag states of ``ptycho`` besides the one
+    that is judged.
+    """
+
+    case: Case
+    checks: tuple[Check, ...] = EQUIVALENCE
+    optional: bool = False
+    every_candidate: bool = False
+
+
+class Sweep(Record, frozen=True, kw_only=True):
+    """A declared set of cases.
+
+    ``reference_case_id`` is the case that the speed and memory criteria are judged at;
+    ``provisional`` marks a sweep whose verdict is no evidence.
+    """
+
+    name: str
+    provisional: bool
+    seed: int
+    protocol: Protocol
+    cases: tuple[PlannedCase, ...]
+    reference_case_id: str
+    reassembly_case_id: str | None = None
+
+
+def make_case(
+    kernel: Kernel,
+    *,
+    N: int,
+    gridsize: int,
+    batch: int,
+    shape: tuple[int, int],
+    pattern: str,
+    dtype: Dtype = "complex64",
+    seed: int = 0,
+    M: int | None = None,
+) -> Case:
+    """Make a case and its id; both say the same.
+
+    Parameters
+    ----------
+    shape : tuple
+        (height, width) of the object in pixels.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range.
+    """
+    from validation.workloads import PATTERNS
+
+    if N < 2 or N % 2:
+        raise UsageError(f"N must be an even positive integer, got {N}")
+    if gridsize < 1:
+        raise UsageError(f"gridsize must be a positive integer, got {gridsize}")
+    if batch < 0:
+        raise UsageError(f"batch must not be negative, got {batch}")
+    if min(shape) < 1:
+        raise UsageError(f"height and width must be positive, got {shape[0]} and {shape[1]}")
+    if pattern not in PATTERNS:
+        raise UsageError(f"pattern must be one of {', '.join(PATTERNS)}, got {pattern!r}")
+    if dtype not in _SHORT_DTYPE:
+        raise UsageError(f"dtype must be one of {', '.join(_SHORT_DTYPE)}, got {dtype!r}")
+    if kernel == "reassembly":
+        M = 20 if M is None else M
+        if not 1 <= M <= N:
+            raise UsageError(f"M must lie in 1..N = 1..{N}, got {M}")
+    elif kernel == "patch_extraction":
+        M = None
+    else:
+        raise UsageError(f"kernel must be patch_extraction or reassembly, got {kernel!r}")
+    name = f"{kernel}-N{N}-g{gridsize}-B{batch}-{_SHORT_DTYPE[dtype]}-{shape[0]}x{shape[1]}-{pattern}-s{seed}"
+    return Case(
+        case_id=name if M is None else f"{name}-M{M}",
+        kernel=kernel,
+        N=N,
+        gridsize=gridsize,
+        batch=batch,
+        dtype=dtype,
+        height=shape[0],
+        width=shape[1],
+        pattern=pattern,
+        seed=seed,
+        M=M,
+    )
+
+
+def select(
+    sweep: Sweep,
+    *,
+    text: str | None = None,
+    N: tuple[int, ...] = (),
+    gridsize: tuple[int, ...] = (),
+    batch: tuple[int, ...] = (),
+    dtype: tuple[str, ...] = (),
+    kernel: tuple[str, ...] = (),
+) -> Sweep:
+    """Keep the cases that match every filter given. A filtered sweep is provisional.
+
+    Parameters
+    ----------
+    text : str, optional
+        Words that a case id must contain, each of them.
+    N, gridsize, batch, dtype, kernel : tuple, optional
+        Values to keep; empty keeps all.
+    """
+    wanted = {"N": N, "gridsize": gridsize, "batch": batch, "dtype": dtype, "kernel": kernel}
+    words = (text or "").split()
+    if not words and not any(wanted.values()):
+        return sweep
+    kept = tuple(
+        planned
+        for planned in sweep.cases
+        if all(word in planned.case.case_id for word in words)
+        and all(not values or getattr(planned.case, name) in values for name, values in wanted.items())
+    )
+    return msgspec.structs.replace(sweep, cases=kept, provisional=True)
+
+
+class CaseTable(Record, frozen=True, kw_only=True):
+    """One ``[[cases]]`` table of a sweep file: every list is multiplied out.
+
+    ``shape`` holds [height, width] pairs; left out, the object has the scan's shape.
+    """
+
+    kernel: Kernel = "patch_extraction"
+    N: tuple[int, ...] = (64,)
+    gridsize: tuple[int, ...] = (2,)
+    batch: tuple[int, ...] = (10,)
+    dtype: tuple[Dtype, ...] = ("complex64",)
+    pattern: tuple[str, ...] = ("scan",)
+    shape: tuple[tuple[int, int], ...] | None = None
+    M: int | None = None
+    checks: tuple[Check, ...] = EQUIVALENCE
+    optional: bool = False
+    every_candidate: bool = False
+    reference: bool = False
+
+
+class SweepFile(Record, frozen=True, kw_only=True):
+    """A sweep of a user's own. ``provisional = false`` makes its verdict evidence."""
+
+    cases: tuple[CaseTable, ...]
+    provisional: bool = True
+    protocol: Protocol = PROTOCOL
+
+
+def read_sweep(path: Path, scan: Scan, seed: int) -> Sweep:
+    """Read a sweep from a TOML file.
+
+    Exactly one ``[[cases]]`` table, of one case, says ``reference = true``; without one the first case
+    is the reference.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read or does not describe a sweep.
+    """
+    try:
+        declared = msgspec.toml.decode(path.read_bytes(), type=SweepFile)
+    except OSError as error:
+        raise UsageError(f"--sweep {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise UsageError(f"--sweep {path} does not describe a sweep: {error}; see docs/validation.md") from None
+    cases: list[PlannedCase] = []
+    references: list[str] = []
+    for table in declared.cases:
+        for N, gridsize, batch, dtype, pattern, shape in itertools.product(
+            table.N, table.gridsize, table.batch, table.dtype, table.pattern, table.shape or (scan.object_shape,)
+        ):
+            case = make_case(
+                table.kernel,
+                N=N,
+                gridsize=gridsize,
+                batch=batch,
+                shape=shape,
+                pattern=pattern,
+                dtype=dtype,
+                seed=seed,
+                M=table.M,
+            )
+            cases.append(
+                PlannedCase(
+                    case=case,
+                    checks=table.checks,
+                    optional=table.optional,
+                    every_candidate=table.every_candidate,
+                )
+            )
+            if table.reference:
+                references.append(case.case_id)
+    ids = [planned.case.case_id for planned in cases]
+    repeated = sorted({name for name in ids if ids.count(name) > 1})
+    if repeated:
+        raise UsageError(f"--sweep {path} must name each case once, but {repeated[0]} comes up again")
+    if not cases:
+        raise UsageError(f"--sweep {path} must hold at least one case, got none")
+    if len(references) > 1:
+        raise UsageError(f"--sweep {path} must mark one case with reference = true, got {len(references)}")
+    return Sweep(
+        name=path.stem,
+        provisional=declared.provisional,
+        seed=seed,
+        protocol=declared.protocol,
+        cases=tuple(cases),
+        reference_case_id=references[0] if references else ids[0],
+    )
