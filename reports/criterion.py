@@ -1,0 +1,118 @@
+"""What the criteria share: the run they look at, when a line holds, and the commands of required fixes."""
+
+from __future__ import annotations
+
+import math
+import shlex
+
+import msgspec
+
+from reports.policy import Policy
+from reports.reader import resume_command
+from reports.records import (
+    CalibrationResult,
+    CaseResult,
+    Comparison,
+    MutantResult,
+    ProbeResult,
+    ResultLine,
+    Run,
+    SuiteResult,
+)
+from reports.verdict import Fix
+
+# At most this many required fixes are spelled out per criterion; the rest is counted.
+SHOWN_FIXES = 5
+SKIPPED = ("skipped_memory", "not_available")
+# Failures of these arms say nothing about the candidate.
+OTHER_ARMS = ("reference", "oracle")
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to be judged, the policy, and the run's folder as the user names it."""
+
+    run: Run
+    policy: Policy
+    folder: str
+
+    def find(self, case_id: str) -> CaseResult | None:
+        """Line of the judged candidate at a case."""
+        key = f"{case_id}|{self.run.manifest.candidate}"
+        return next((line for line in self.run.cases if line.key == key and line.role == "candidate"), None)
+
+    @property
+    def optional_keys(self) -> frozenset[str]:
+        """Keys the run may leave out."""
+        return frozenset(item.key for item in self.run.manifest.planned if item.optional)
+
+    def reproduce(self, case_id: str) -> str:
+        """Command that runs one case again."""
+        return f"python -m validation reproduce {shlex.quote(case_id)} --from {shlex.quote(self.folder)}"
+
+    @property
+    def resume(self) -> str:
+        """Command that runs what is missing."""
+        return resume_command(self.run.manifest)
+
+    @property
+    def again(self) -> str:
+        """Command that makes a new run of the same sweep."""
+        return f"python -m validation run --sweep {shlex.quote(self.run.manifest.sweep)} --out NEW-DIR"
+
+
+def comparison_fault(found: Comparison, atol: float) -> str | None:
+    """Say why a comparison does not hold; ``None`` if it does.
+
+    The writer's ``passed`` is not enough: its figures must bear it out, and its tolerance must not exceed
+    ``atol``, the promised one.
+    """
+    if found.atol > atol:
+        return f"was judged by a tolerance of {found.atol:g} where {atol:g} is promised"
+    if found.expected_shape != found.actual_shape:
+        return f"has shape {found.actual_shape} where {found.expected_shape} is expected"
+    if found.expected_dtype != found.actual_dtype:
+        return f"has dtype {found.actual_dtype} where {found.expected_dtype} is expected"
+    if found.nan_count or found.inf_count:
+        return f"holds {found.nan_count} NaN and {found.inf_count} Inf"
+    error = found.max_abs_error
+    if error is None:
+        return "has no largest error on record" if found.elements else None
+    if not (math.isfinite(error) and error <= found.atol):
+        return f"differs by {error:.3g}, {found.atol:g} is allowed"
+    return None if found.passed else "did not pass the comparison of the run"
+
+
+def comparisons(line: CaseResult) -> tuple[Comparison, ...]:
+    """All comparisons of a case."""
+    equivalence = line.measurement.equivalence if line.measurement else None
+    if equivalence is None:
+        return ()
+    found = (equivalence.candidate_vs_reference, equivalence.candidate_vs_oracle, equivalence.reference_vs_oracle)
+    return tuple(comparison for comparison in found if comparison is not None)
+
+
+def was_skipped(line: ResultLine) -> bool:
+    """Whether a case was not started."""
+    return isinstance(line, CaseResult) and line.failure is not None and line.failure.reason in SKIPPED
+
+
+def line_passed(line: ResultLine) -> bool:
+    """Whether a line holds, by its own tolerance."""
+    if isinstance(line, CaseResult):
+        return line.failure is None and all(comparison_fault(item, item.atol) is None for item in comparisons(line))
+    if isinstance(line, CalibrationResult):
+        return bool(line.checks) and all(check.passed for check in line.checks)
+    if isinstance(line, MutantResult):
+        return line.caught
+    if isinstance(line, SuiteResult):
+        return line.failed == 0 and line.passed > 0
+    return isinstance(line, ProbeResult) and line.passed
+
+
+def shown(fixes: list[Fix]) -> tuple[Fix, ...]:
+    """Keep the first fixes, and say in the last one how many more there are."""
+    if len(fixes) <= SHOWN_FIXES:
+        return tuple(fixes)
+    last = fixes[SHOWN_FIXES - 1]
+    more = f"{last.action} (and {len(fixes) - SHOWN_FIXES} more like it in the table of cases)"
+    return (*fixes[: SHOWN_FIXES - 1], msgspec.structs.replace(last, action=more))

@@ -1,0 +1,342 @@
+"""Criteria about the kernel: is it right, is it fast enough, does it need little enough memory."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from reports.criterion import OTHER_ARMS, Context, comparison_fault, shown, was_skipped
+from reports.records import CaseResult, Comparison, ProbeResult
+from reports.statistics import Part, log_ratio, memory_faults, pair_ratio, peak_ratio, speedup, timing_faults
+from reports.verdict import Criterion, CriterionId, Fix, State
+
+
+def _judged_cases(context: Context) -> tuple[CaseResult, ...]:
+    return tuple(line for line in context.run.cases if line.role == "candidate")
+
+
+def _error(found: Comparison) -> float:
+    return found.max_abs_error if found.max_abs_error is not None else 0.0
+
+
+def _candidate_fault(line: CaseResult, atol: float) -> str | None:
+    """Say what is wrong with the candidate's output at a case."""
+    if line.failure is not None:
+        if was_skipped(line) or line.failure.arm in OTHER_ARMS:
+            return None
+        return f"gave no result ({line.failure.reason}: {' '.join(line.failure.message.split())[:200]})"
+    equivalence = line.measurement.equivalence if line.measurement else None
+    if equivalence is None:
+        return None
+    found = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
+    fault = comparison_fault(found, atol)
+    return None if fault is None else f"against {found.expected}: {fault}"
+
+
+def correctness(context: Context) -> Criterion:
+    """Judge whether every candidate equals the reference at every case, and every probe holds."""
+    atol = context.policy.atol
+    fixes: list[Fix] = []
+    passed = judged = compared = 0
+    worst: tuple[float, str] | None = None
+    for line in _judged_cases(context):
+        fault = _candidate_fault(line, atol)
+        equivalence = line.measurement.equivalence if line.measurement else None
+        if fault is None and equivalence is None:
+            continue
+        judged += 1
+        passed += fault is None
+        if equivalence is not None:
+            compared += equivalence.candidate_vs_reference is not None
+            error = _error(equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle)
+            if worst is None or error > worst[0]:
+                worst = (error, line.case.case_id)
+        if fault is not None:
+            fixes.append(
+                Fix(
+                    action=f"Mend {line.candidate} at this case: it {fault}",
+                    command=context.reproduce(line.case.case_id),
+                    case_id=line.case.case_id,
+                )
+            )
+    probes = [line for line in context.run.lines if isinstance(line, ProbeResult)]
+    fixes += [
+        Fix(
+            action=f"Mend {probe.candidate}: the probe {probe.probe} does not hold ({probe.detail})",
+            command=context.reproduce(probe.case_id),
+            case_id=probe.case_id,
+        )
+        for probe in probes
+        if not probe.passed
+    ]
+    judged += len(probes)
+    passed += sum(probe.passed for probe in probes)
+    reference = context.find(context.run.manifest.reference_case_id)
+    equivalence = reference.measurement.equivalence if reference and reference.measurement else None
+    state: State = "pass"
+    if fixes:
+        state, finding = "fail", f"{judged - passed} of {judged} comparisons and probes do not hold"
+    elif not compared or equivalence is None:
+        state = "missing"
+        finding = "the reference case was not compared" if compared else "nothing was compared with the reference"
+        fixes.append(
+            Fix(
+                action="Compare the candidate with the reference at the reference case",
+                command=context.resume,
+                case_id=context.run.manifest.reference_case_id,
+            )
+        )
+    else:
+        finding = f"largest difference {worst[0] if worst else 0.0:.2g}"
+    return Criterion(
+        id="correctness",
+        state=state,
+        finding=finding,
+        promise=f"no element differs by more than {atol:g} from the reference, every probe holds",
+        passed=passed,
+        judged=judged,
+        what="comparisons and probes",
+        value=worst[0] if worst else None,
+        threshold=atol,
+        margin=(atol - worst[0]) / atol if worst else None,
+        worst_case=fixes[0].case_id if fixes else worst[1] if worst else None,
+        fixes=shown(fixes),
+    )
+
+
+def oracle_agreement(context: Context) -> Criterion:
+    """Judge whether reference and candidates agree with the independent float64 oracle."""
+    atol = context.policy.atol
+    fixes: list[Fix] = []
+    passed = judged = 0
+    worst: tuple[float, str] | None = None
+    for line in _judged_cases(context):
+        equivalence = line.measurement.equivalence if line.measurement else None
+        if equivalence is None:
+            continue
+        for found in (equivalence.candidate_vs_oracle, equivalence.reference_vs_oracle):
+            if found is None:
+                continue
+            fault = comparison_fault(found, atol)
+            judged += 1
+            passed += fault is None
+            if worst is None or _error(found) > worst[0]:
+                worst = (_error(found), line.case.case_id)
+            if fault is not None:
+                fixes.append(
+                    Fix(
+                        action=f"Find out whether {found.actual} or the oracle is wrong: {found.actual} {fault}",
+                        command=context.reproduce(line.case.case_id),
+                        case_id=line.case.case_id,
+                    )
+                )
+    state: State = "fail" if fixes else "pass"
+    finding = f"largest difference {worst[0]:.2g}" if worst else "nothing was compared with the oracle"
+    if fixes:
+        finding = f"{judged - passed} of {judged} comparisons do not hold, {finding}"
+    elif not judged:
+        state = "missing"
+        fixes.append(Fix(action="Compare with the oracle", command=context.resume))
+    return Criterion(
+        id="oracle_agreement",
+        state=state,
+        finding=finding,
+        promise=f"no element differs by more than {atol:g} from an independent float64 computation",
+        passed=passed,
+        judged=judged,
+        what="comparisons",
+        value=worst[0] if worst else None,
+        threshold=atol,
+        margin=(atol - worst[0]) / atol if worst else None,
+        worst_case=fixes[0].case_id if fixes else worst[1] if worst else None,
+        fixes=shown(fixes),
+    )
+
+
+def _absent(context: Context, case_id: str, check: Literal["timing", "memory"]) -> tuple[State, str] | None:
+    """Say why a case has no figure; ``None`` if it has one.
+
+    The candidate that ran out of memory needs too much of it, and one that hit the time limit is too slow:
+    those are failures, the rest is missing evidence.
+    """
+    line = context.find(case_id)
+    if line is None:
+        return "missing", "the case was not measured"
+    if line.failure is not None:
+        reason = line.failure.reason
+        mine = line.failure.arm not in OTHER_ARMS
+        if mine and (check, reason) in (("memory", "out_of_memory"), ("timing", "timeout")):
+            return "fail", f"{line.failure.arm or line.candidate} gave no result ({reason})"
+        return "missing", f"the case gave no result ({reason})"
+    if line.measurement is None or getattr(line.measurement, check) is None:
+        return "missing", "the case was not timed" if check == "timing" else "the memory of the case was not measured"
+    return None
+
+
+def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshold: float, promise: str) -> Criterion:
+    """Judge the speedup at one case: accept from L * exp(-F), reject from U * exp(F)."""
+    rules = context.policy.speed
+    kind = "Warm calls" if part == "warm" else "First calls"
+    state: State
+    value = margin = None
+    passed = judged = 0
+    absent = _absent(context, case_id, "timing")
+    line = context.find(case_id)
+    timing = line.measurement.timing if line and line.measurement else None
+    action = "Measure the case"
+    command = context.resume
+    if absent is not None or timing is None:
+        state, finding = absent or ("missing", "the case was not timed")
+        if state == "fail":
+            action, command = "Make the candidate finish within the time limit", context.reproduce(case_id)
+    elif faults := timing_faults(
+        timing,
+        min_replicates=rules.min_replicates,
+        min_noise_pairs=rules.min_noise_pairs,
+        min_samples=rules.min_samples,
+        min_sample_s=rules.min_sample_s,
+        long_call_s=rules.long_call_s,
+    ):
+        state, finding = "missing", f"no evidence: {'; '.join(faults)}"
+        judged = len(timing.pairs)
+        action, command = "Measure again, with all replicates and raw samples on record", context.again
+    else:
+        figures = speedup(timing, part)
+        judged = figures.replicates
+        passed = sum(log_ratio(pair, part) >= math.log(threshold) for pair in timing.pairs)
+        value, margin = figures.judged_lower, figures.judged_lower / threshold - 1.0
+        finding = (
+            f"{figures.median:.3g}x median, at least {figures.judged_lower:.3g}x and at most "
+            f"{figures.judged_upper:.3g}x after noise ({100 * figures.confidence:.1f} % each)"
+        )
+        if figures.judged_lower >= threshold:
+            state = "pass"
+        elif figures.judged_upper < threshold:
+            state, action = "fail", f"{kind} must become {threshold / figures.judged_lower:.2g} times faster"
+            command = context.reproduce(case_id)
+        else:
+            state = "inconclusive"
+            action = (
+                f"Measure on a quieter machine: the interval straddles {threshold:g}x, noise F = {figures.noise:.2g}"
+            )
+            command = context.again
+    fixes = () if state == "pass" else (Fix(action=f"{action}: {finding}", command=command, case_id=case_id),)
+    return Criterion(
+        id=id,
+        state=state,
+        finding=finding,
+        promise=promise,
+        passed=passed,
+        judged=judged,
+        what="replicates",
+        value=value,
+        threshold=threshold,
+        margin=margin,
+        worst_case=case_id,
+        fixes=fixes,
+    )
+
+
+def speed(context: Context) -> Criterion:
+    """Judge the warm speedup at the reference case."""
+    threshold = context.policy.speed.min_speedup
+    return _speed(
+        context,
+        "speed",
+        context.run.manifest.reference_case_id,
+        "warm",
+        threshold,
+        f"at least {threshold:g}x the speed of the reference once warmed up",
+    )
+
+
+def cold_speed(context: Context) -> Criterion:
+    """Judge the speedup of the first call in a fresh process at the reference case."""
+    threshold = context.policy.speed.min_cold_speedup
+    return _speed(
+        context,
+        "cold_speed",
+        context.run.manifest.reference_case_id,
+        "cold",
+        threshold,
+        f"at least {threshold:g}x the speed of the reference in the first call, tracing and compilation included",
+    )
+
+
+def reassembly(context: Context) -> Criterion:
+    """Judge the warm speedup at the reassembly case, where the run has one."""
+    rules = context.policy.reassembly
+    case_id = context.run.manifest.reassembly_case_id
+    promise = f"at least {rules.min_speedup:g}x the speed of the loop from {rules.min_patches} patches on"
+    if case_id is None:
+        return Criterion(
+            id="reassembly",
+            state="not_judged",
+            finding="this sweep has no timed reassembly case",
+            promise=promise,
+            passed=0,
+            judged=0,
+            what="replicates",
+        )
+    return _speed(context, "reassembly", case_id, "warm", rules.min_speedup, promise)
+
+
+def memory(context: Context) -> Criterion:
+    """Judge the peak of the candidate over the peak of the reference, increment and absolute, worst pair."""
+    rules = context.policy.memory
+    case_id = context.run.manifest.reference_case_id
+    limit = rules.max_ratio
+    state: State
+    value = margin = None
+    passed = judged = 0
+    action, command = "Measure the memory of the case", context.resume
+    absent = _absent(context, case_id, "memory")
+    line = context.find(case_id)
+    found = line.measurement.memory if line and line.measurement else None
+    if absent is not None or found is None:
+        state, finding = absent or ("missing", "the memory of the case was not measured")
+        if state == "fail":
+            action, command = "Make the candidate need less memory", context.reproduce(case_id)
+    elif faults := memory_faults(found, min_pairs=rules.min_pairs):
+        state, finding = "missing", f"no evidence: {'; '.join(faults)}"
+        judged = len(found.pairs)
+        action, command = "Measure again, with all pairs on record", context.again
+    else:
+        figures = peak_ratio(found, rules.spread_bytes, rules.small_increment_bytes)
+        judged = figures.pairs
+        passed = sum(pair_ratio(pair) <= limit for pair in found.pairs)
+        increment = figures.increment if figures.increment is not None else figures.increment_lower
+        value = max(increment, figures.absolute)
+        margin = (limit - value) / limit
+        finding = (
+            f"worst pair {increment:.3g}x in what the call adds "
+            f"({figures.candidate_increment_bytes / 1e6:.4g} MB against "
+            f"{figures.reference_increment_bytes / 1e6:.4g} MB), "
+            f"{figures.absolute:.3g}x in the absolute peak"
+        )
+        if figures.increment_lower > limit or figures.absolute > limit:
+            state, action = "fail", f"Bring the peak down to {limit:g}x that of the reference"
+            command = context.reproduce(case_id)
+        elif found.meter not in rules.meters:
+            state, action = "inconclusive", f"Measure where {' or '.join(rules.meters)} can be read, not {found.meter}"
+        elif figures.increment_upper is None or figures.increment_upper > limit:
+            state = "inconclusive"
+            action = f"Measure a larger case: the meter's spread of {rules.spread_bytes / 1e6:g} MB blurs this one"
+            command = context.again
+        else:
+            state = "pass"
+    fixes = () if state == "pass" else (Fix(action=f"{action}: {finding}", command=command, case_id=case_id),)
+    return Criterion(
+        id="memory",
+        state=state,
+        finding=finding,
+        promise=f"the peak is at most {limit:g}x that of the reference, in what the call adds and in all",
+        passed=passed,
+        judged=judged,
+        what="pairs of peaks",
+        value=value,
+        threshold=limit,
+        margin=margin,
+        worst_case=case_id,
+        fixes=fixes,
+    )

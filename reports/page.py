@@ -1,0 +1,129 @@
+"""Run and verdict in, one self-contained HTML page out."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reports import plots
+from reports.figure import Plot
+from reports.policy import Policy, read_policy
+from reports.records import Run
+from reports.rows import CaseRow, case_rows
+from reports.texts import counts_line, percent
+from reports.verdict import Verdict
+from reports.words import MEANINGS, SIGNS, STATE_WORDS, TITLES
+
+ASSETS = Path(__file__).with_name("assets")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def content_security_policy(*scripts: str) -> str:
+    """Policy that lets in the given scripts and nothing else; nothing may leave the page."""
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts]
+    return (
+        f"default-src 'none'; script-src {' '.join(hashes) or chr(39) + 'none' + chr(39)}; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def draw(run: Run, policy: Policy) -> list[Plot]:
+    """All plots that the run has data for."""
+    made = (plots.speedup_forest(run, policy), plots.memory_forest(run, policy))
+    return [plot for plot in made if plot is not None]
+
+
+def headline(verdict: Verdict) -> str:
+    """Verdict in the words of the page's title."""
+    names = {"INSTRUMENT_FAILURE": "No verdict: instrument failure", "NOTHING_RAN": "No verdict: nothing ran"}
+    return names.get(verdict.outcome, f"Verdict: {verdict.outcome}")
+
+
+def because(verdict: Verdict) -> str:
+    """One sentence: what the verdict rests on."""
+
+    def named(*states: str) -> str:
+        return ", ".join(TITLES[item.id].lower() for item in verdict.criteria if item.state in states)
+
+    failed, undecided = named("fail"), named("inconclusive", "missing")
+    if verdict.outcome == "ACCEPT":
+        return f"{verdict.candidate} may replace the reference: every judged criterion holds."
+    if verdict.outcome == "REJECT":
+        rest = f" Not decided: {undecided}." if undecided else ""
+        return f"{verdict.candidate} may not replace the reference: it fails {failed}.{rest}"
+    if verdict.outcome == "INCONCLUSIVE":
+        return f"Nothing failed, but this does not decide yet: {undecided}."
+    if verdict.outcome == "NOTHING_RAN":
+        return "No case ran, so there is nothing to judge."
+    return "The instruments do not read what is known, so no number of this run counts."
+
+
+def age(created_at: str, now: datetime.datetime) -> str:
+    """How long ago, in days; empty where the date cannot be read."""
+    try:
+        created = datetime.datetime.fromisoformat(created_at.replace("Z", "+00:00"))
+    except ValueError:
+        return ""
+    if created.tzinfo is None:
+        created = created.replace(tzinfo=datetime.timezone.utc)
+    days = (now - created).days
+    return "less than a day ago" if days < 1 else "1 day ago" if days == 1 else f"{days} days ago"
+
+
+def page(run: Run, verdict: Verdict, policy: Policy | None = None, now: datetime.datetime | None = None) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    run : Run
+    verdict : Verdict
+        Of that run.
+    policy : Policy, optional
+        The one it was judged by; the promised one if left out.
+    now : datetime, optional
+        With a time zone; the age of the run is counted to it.
+
+    Returns
+    -------
+    str
+        HTML that needs no other file and no network.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["percent"] = percent
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    rows: list[CaseRow] = case_rows(run)
+    script = _asset("tablesort.js") + _asset("page.js")
+    values: dict[str, Any] = {
+        "run": run,
+        "manifest": run.manifest,
+        "verdict": verdict,
+        "headline": headline(verdict),
+        "because": because(verdict),
+        "age": age(verdict.created_at, now or datetime.datetime.now(datetime.timezone.utc)),
+        "counts_line": counts_line(verdict),
+        "plots": draw(run, policy or read_policy()),
+        "rows": rows,
+        "titles": TITLES,
+        "meanings": MEANINGS,
+        "signs": SIGNS,
+        "state_words": STATE_WORDS,
+        "csp": content_security_policy(script),
+        "style": Markup(_asset("page.css")),
+        "script": Markup(script),
+        "markup": Markup,
+    }
+    return environment.get_template("page.html.jinja").render(values)

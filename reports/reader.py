@@ -1,0 +1,152 @@
+"""Run folder in, `reports.records.Run` out; whatever cannot be judged together is refused here."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from reports.errors import InputError
+from reports.records import SCHEMA_VERSIONS, Manifest, ResultLine, Run
+
+MANIFEST = "manifest.json"
+RESULTS = "results.jsonl"
+
+
+class _Head(msgspec.Struct):
+    schema_version: str = ""
+
+
+def _check_version(raw: bytes, where: str) -> None:
+    version = msgspec.json.decode(raw, type=_Head).schema_version
+    if version not in SCHEMA_VERSIONS:
+        raise InputError(
+            f"{where}: schema_version must be one of {', '.join(SCHEMA_VERSIONS)}, got {version!r}; "
+            "judge it with the version of reports that goes with the run, or run the sweep again"
+        )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``manifest.json`` of a run folder.
+
+    Raises
+    ------
+    InputError
+        If it is not there, cannot be read, or has another schema.
+    """
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} must be the folder of a run, but there is no such folder; "
+            f"make one with: python -m validation run --sweep quick --out {shlex.quote(str(folder))}"
+        )
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{folder} must be the folder of a run, but it holds no {MANIFEST}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        _check_version(raw, str(path))
+        return msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not the manifest of a run: {error}") from None
+
+
+def resume_command(manifest: Manifest) -> str:
+    """Command that continues the run, from the one that started it."""
+    return manifest.command if "--resume" in manifest.command else f"{manifest.command} --resume"
+
+
+def _read_lines(path: Path, manifest: Manifest) -> list[ResultLine]:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    decoder = msgspec.json.Decoder(ResultLine)
+    rows = raw.split(b"\n")
+    torn = rows.pop()
+    lines: list[ResultLine] = []
+    for number, row in enumerate(rows, 1):
+        where = f"{path}, line {number}"
+        if not row.strip():
+            continue
+        try:
+            _check_version(row, where)
+            lines.append(decoder.decode(row))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise InputError(f"{where} is not a result line: {error}") from None
+    if torn.strip():
+        raise InputError(
+            f"{path}, line {len(rows) + 1} (the last) is torn: it must end with a line break; "
+            f"mend it with: {resume_command(manifest)}"
+        )
+    return lines
+
+
+def _single(what: str, values: Iterable[tuple[str, str]]) -> None:
+    """See that all lines say the same; ``values`` are pairs of (value, the line it comes from)."""
+    seen: dict[str, str] = {}
+    for value, where in values:
+        seen.setdefault(value, where)
+        if len(seen) > 1:
+            (first, first_where), (second, second_where) = seen.items()
+            raise InputError(
+                f"all lines of a run must have the same {what}, got {first!r} ({first_where}) and "
+                f"{second!r} ({second_where}); results of different {what}s are never mixed in one verdict"
+            )
+
+
+def make_run(manifest: Manifest, lines: Iterable[ResultLine]) -> Run:
+    """Put manifest and lines together, and see that they may be judged together.
+
+    Raises
+    ------
+    InputError
+        If run ids, machines or kernel digests are mixed, or a line comes twice.
+    """
+    ordered = tuple(sorted(lines, key=lambda line: line.key))
+    for before, after in itertools.pairwise(ordered):
+        if before.key == after.key:
+            raise InputError(
+                f"each line of a run must have a key of its own, but {after.key!r} comes twice in {RESULTS}"
+            )
+    planned: set[str] = set()
+    for item in manifest.planned:
+        if item.key in planned:
+            raise InputError(
+                f"each planned line must have a key of its own, but {item.key!r} comes twice in {MANIFEST}"
+            )
+        planned.add(item.key)
+    sources = [(MANIFEST, manifest.provenance), *((line.key, line.provenance) for line in ordered)]
+    _single("run_id", [(manifest.run_id, MANIFEST), *((line.run_id, line.key) for line in ordered)])
+    _single("machine fingerprint", ((origin.machine.fingerprint, where) for where, origin in sources))
+    _single("kernel digest", ((origin.kernel_digest, where) for where, origin in sources))
+    return Run(manifest=manifest, lines=ordered)
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds ``manifest.json`` and ``results.jsonl`` (which may be absent: then nothing ran).
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        If something is missing, torn, of an unknown schema, mixed, or there twice.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    return make_run(manifest, _read_lines(folder / RESULTS, manifest))

@@ -1,0 +1,346 @@
+"""The fields of a run folder that are read here; a test holds each of them to the writer's schema.
+
+Unknown fields are ignored, so that this stays the list of what a verdict and a page rest on. Times are in
+seconds, sizes in bytes, error figures in the units of the object or in ULP of float32.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSIONS = ("1.0",)
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records that are read: immutable, keyword-only."""
+
+
+class Case(Read, frozen=True, kw_only=True):
+    """One point of a sweep; the number of patches is ``batch * gridsize**2``."""
+
+    case_id: str
+    kernel: Literal["patch_extraction", "reassembly"]
+    N: int
+    gridsize: int
+    batch: int
+    dtype: Literal["complex64", "complex128"]
+    height: int
+    width: int
+    pattern: str
+    seed: int
+
+    @property
+    def patches(self) -> int:
+        """Number of patches of the case."""
+        return self.batch * self.gridsize**2
+
+
+class Machine(Read, frozen=True, kw_only=True):
+    """Where the run was made."""
+
+    fingerprint: str
+    cpu_model: str
+    isa_flags: tuple[str, ...]
+    cores: int
+    memory_bytes: int
+    kernel: str
+    governor: str | None
+
+
+class Provenance(Read, frozen=True, kw_only=True):
+    """Where a number comes from."""
+
+    commit: str | None
+    dirty: bool | None
+    commit_subject: str | None
+    kernel_digest: str
+    machine: Machine
+    versions: dict[str, str]
+    threads: dict[str, str]
+
+
+class Comparison(Read, frozen=True, kw_only=True):
+    """How far ``actual`` is from ``expected``."""
+
+    expected: str
+    actual: str
+    atol: float
+    passed: bool
+    elements: int
+    expected_shape: tuple[int, ...]
+    actual_shape: tuple[int, ...]
+    expected_dtype: str
+    actual_dtype: str
+    max_abs_error: float | None
+    max_ulp: int | None
+    identical_share: float | None
+    worst_index: tuple[int, ...] | None
+    nan_count: int
+    inf_count: int
+
+
+class Equivalence(Read, frozen=True, kw_only=True):
+    """Candidate, reference and oracle, pairwise."""
+
+    candidate_vs_oracle: Comparison
+    candidate_vs_reference: Comparison | None
+    reference_vs_oracle: Comparison | None
+    reference_left_out: str | None = None
+
+
+class ArmTiming(Read, frozen=True, kw_only=True):
+    """One arm of a replicate: first call apart, then seconds per call of each sample."""
+
+    implementation: str
+    first_call_s: float
+    samples_s: tuple[float, ...]
+    calls_per_sample: int
+
+
+class TimingPair(Read, frozen=True, kw_only=True):
+    """A replicate: two arms measured next to each other."""
+
+    reference: ArmTiming
+    candidate: ArmTiming
+
+
+class Timing(Read, frozen=True, kw_only=True):
+    """Paired replicates, A/A pairs, and the copy of the output."""
+
+    pairs: tuple[TimingPair, ...]
+    noise_pairs: tuple[TimingPair, ...]
+    copy_fresh_s: tuple[float, ...]
+    copy_warm_s: tuple[float, ...]
+    contended_rejected: int
+    extended: bool
+
+
+class ArmMemory(Read, frozen=True, kw_only=True):
+    """Resident bytes before one call and at its peak."""
+
+    implementation: str
+    baseline_bytes: int
+    peak_bytes: int
+
+
+class MemoryPair(Read, frozen=True, kw_only=True):
+    """Both arms, one per process."""
+
+    reference: ArmMemory
+    candidate: ArmMemory
+
+
+class Timeline(Read, frozen=True, kw_only=True):
+    """Resident bytes over the time of one call. Drawn, never judged."""
+
+    implementation: str
+    time_s: tuple[float, ...]
+    resident_bytes: tuple[int, ...]
+
+
+class Memory(Read, frozen=True, kw_only=True):
+    """Paired peaks and the name of the meter."""
+
+    meter: str
+    pairs: tuple[MemoryPair, ...]
+    output_bytes: int
+    timelines: tuple[Timeline, ...] = ()
+
+
+class Measurement(Read, frozen=True, kw_only=True):
+    """What a case gave; a check it did not ask for is ``None``."""
+
+    equivalence: Equivalence | None = None
+    timing: Timing | None = None
+    memory: Memory | None = None
+
+
+class Failure(Read, frozen=True, kw_only=True):
+    """Why a case gave nothing."""
+
+    reason: Literal[
+        "exception",
+        "wrong_output",
+        "timeout",
+        "signal",
+        "out_of_memory",
+        "exit_code",
+        "no_result",
+        "skipped_memory",
+        "not_available",
+    ]
+    message: str
+    arm: str | None = None
+
+
+class Line(Read, tag_field="kind", frozen=True, kw_only=True):
+    """Fields every result line has."""
+
+    schema_version: str
+    run_id: str
+    started_at: str
+    provenance: Provenance
+
+
+class CaseResult(Line, tag="case", frozen=True, kw_only=True):
+    """One case for one candidate: a measurement or a failure."""
+
+    case: Case
+    candidate: str
+    role: Literal["candidate", "peer"]
+    checks: tuple[Literal["equivalence", "time", "memory"], ...]
+    wall_s: float
+    measured_s: float
+    measurement: Measurement | None = None
+    failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.measurement is None) == (self.failure is None):
+            raise ValueError("a case result holds a measurement or a failure, never both, never neither")
+
+    @property
+    def key(self) -> str:
+        """Name of the line in the manifest's plan."""
+        return f"{self.case.case_id}|{self.candidate}"
+
+
+class CalibrationCheck(Read, frozen=True, kw_only=True):
+    """One instrument against a known quantity."""
+
+    instrument: str
+    expected: float
+    measured: float
+    limit: float
+    unit: str
+    passed: bool
+    detail: str = ""
+
+
+class CalibrationResult(Line, tag="calibration", frozen=True, kw_only=True):
+    """All instruments."""
+
+    checks: tuple[CalibrationCheck, ...]
+
+    @property
+    def key(self) -> str:
+        """Name of the line in the manifest's plan."""
+        return "calibration"
+
+
+class ProbeResult(Line, tag="probe", frozen=True, kw_only=True):
+    """A property that random data blurs, for one candidate."""
+
+    probe: str
+    case_id: str
+    candidate: str
+    passed: bool
+    figure: float | None
+    limit: float | None
+    detail: str
+
+    @property
+    def key(self) -> str:
+        """Name of the line in the manifest's plan."""
+        return f"{self.probe}|{self.case_id}|{self.candidate}"
+
+
+class MutantResult(Line, tag="mutant", frozen=True, kw_only=True):
+    """A known-bad implementation, the criterion that must stop it, and those that did."""
+
+    mutant: str
+    defect: str
+    description: str
+    expected_criterion: str
+    rejected_by: tuple[str, ...]
+    verdict: str
+    detail: str
+
+    @property
+    def key(self) -> str:
+        """Name of the line in the manifest's plan."""
+        return f"mutant|{self.mutant}"
+
+    @property
+    def caught(self) -> bool:
+        """Whether the gate stopped it, and for the right reason."""
+        return self.verdict != "ACCEPT" and self.expected_criterion in self.rejected_by
+
+
+class SuiteResult(Line, tag="suite", frozen=True, kw_only=True):
+    """The test suite with the flag in one state."""
+
+    flag: Literal["off", "on"]
+    passed: int
+    failed: int
+    skipped: int
+    command: str
+
+    @property
+    def key(self) -> str:
+        """Name of the line in the manifest's plan."""
+        return f"suite|{self.flag}"
+
+
+ResultLine = CaseResult | CalibrationResult | ProbeResult | MutantResult | SuiteResult
+
+
+class Scan(Read, frozen=True, kw_only=True):
+    """The scan whose object and positions were used."""
+
+    name: str
+    path: str | None
+    sha256: str
+    object_shape: tuple[int, int]
+    positions: int
+
+
+class Planned(Read, frozen=True, kw_only=True):
+    """One line the run intended to write."""
+
+    key: str
+    kind: Literal["case", "calibration", "probe", "mutant", "suite"]
+    optional: bool = False
+
+
+class Protocol(Read, frozen=True, kw_only=True):
+    """How the run measured, declared before it started."""
+
+    replicates: int
+    max_replicates: int
+    samples: int
+    discarded: int
+    min_sample_s: float
+    memory_pairs: int
+
+
+class Manifest(Read, frozen=True, kw_only=True):
+    """Head of a run folder."""
+
+    schema_version: str
+    run_id: str
+    created_at: str
+    sweep: str
+    provisional: bool
+    seed: int
+    command: str
+    scan: Scan
+    reference_case_id: str
+    reassembly_case_id: str | None
+    candidate: str
+    planned: tuple[Planned, ...]
+    protocol: Protocol
+    provenance: Provenance
+
+
+class Run(Read, frozen=True, kw_only=True):
+    """A run folder, read: lines in the order of their keys, whatever their order in the file."""
+
+    manifest: Manifest
+    lines: tuple[ResultLine, ...]
+
+    @property
+    def cases(self) -> tuple[CaseResult, ...]:
+        """The lines of cases."""
+        return tuple(line for line in self.lines if isinstance(line, CaseResult))

@@ -1,0 +1,136 @@
+"""What the gate says: criteria, counts, verdict. ``verdict.json`` is the JSON of `Verdict`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+VERDICT_VERSION = "1.0"
+
+CriterionId = Literal[
+    "correctness",
+    "oracle_agreement",
+    "speed",
+    "cold_speed",
+    "memory",
+    "reassembly",
+    "completeness",
+    "calibration",
+    "mutants",
+    "suite",
+]
+State = Literal["pass", "fail", "inconclusive", "missing", "not_judged"]
+Outcome = Literal["ACCEPT", "REJECT", "INCONCLUSIVE", "INSTRUMENT_FAILURE", "NOTHING_RAN"]
+
+EXIT_CODES: dict[Outcome, int] = {
+    "ACCEPT": 0,
+    "REJECT": 1,
+    "INCONCLUSIVE": 3,
+    "INSTRUMENT_FAILURE": 4,
+    "NOTHING_RAN": 5,
+}
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what the gate makes."""
+
+
+class Fix(Judged, frozen=True, kw_only=True):
+    """What must be done about a criterion, the case it shows at, and the command that shows it."""
+
+    action: str
+    command: str
+    case_id: str | None = None
+
+
+class Criterion(Judged, frozen=True, kw_only=True):
+    """One criterion, judged.
+
+    ``passed`` of ``judged`` things (``what`` names them) hold. ``value`` is the worst figure and
+    ``margin`` its distance to ``threshold`` as a share of the threshold, positive on the good side.
+    ``worst_case`` is the case id or name it was seen at. Only ``pass`` and ``not_judged`` let a verdict through.
+    """
+
+    id: CriterionId
+    state: State
+    finding: str
+    promise: str
+    passed: int
+    judged: int
+    what: str
+    value: float | None = None
+    threshold: float | None = None
+    margin: float | None = None
+    worst_case: str | None = None
+    fixes: tuple[Fix, ...] = ()
+
+
+class Counts(Judged, frozen=True, kw_only=True):
+    """Denominators. planned = ran + skipped + missing - unplanned; ran = passed + failed."""
+
+    planned: int
+    ran: int
+    passed: int
+    failed: int
+    skipped: int
+    missing: int
+    unplanned: int
+
+
+class Verdict(Judged, frozen=True, kw_only=True):
+    """A judged run.
+
+    ``rejected_by`` are the criteria that kept it from ACCEPT. ``relaxed`` says where a looser policy was
+    used; empty means the promised thresholds.
+    """
+
+    verdict_version: str
+    outcome: Outcome
+    exit_code: int
+    rejected_by: tuple[CriterionId, ...]
+    provisional: bool
+    relaxed: tuple[str, ...]
+    run_id: str
+    created_at: str
+    sweep: str
+    seed: int
+    candidate: str
+    reference_case_id: str
+    reassembly_case_id: str | None
+    scan: str
+    scan_sha256: str
+    commit: str | None
+    commit_subject: str | None
+    dirty: bool | None
+    kernel_digest: str
+    machine: str
+    cpu_model: str
+    versions: dict[str, str]
+    counts: Counts
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What must stand beside the verdict wherever it appears."""
+        marks = []
+        if self.provisional:
+            marks.append(f"provisional, {self.sweep} sweep")
+        if self.relaxed:
+            marks.append("RELAXED")
+        return tuple(marks)
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        marks = f" ({'; '.join(self.marks)})" if self.marks else ""
+        if self.outcome == "INSTRUMENT_FAILURE":
+            return f"NO VERDICT: the instruments failed their calibration{marks}"
+        if self.outcome == "NOTHING_RAN":
+            return f"NO VERDICT: nothing ran{marks}"
+        return f"VERDICT: {self.outcome}{marks}"
+
+    @property
+    def fixes(self) -> tuple[tuple[Criterion, Fix], ...]:
+        """Every required fix with its criterion."""
+        return tuple((criterion, fix) for criterion in self.criteria for fix in criterion.fixes)

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from reports.gate import judge
+from reports.policy import read_policy
+from reports.records import CaseResult, Measurement, ResultLine, Run
+from reports.verdict import Verdict
+from tests.reports import builders as b
+
+POLICY = read_policy()
+
+
+def verdict_of(run: Run) -> Verdict:
+    return judge(run, POLICY, "runs/a")
+
+
+def replaced(run: Run, chosen: Callable[[ResultLine], bool], **fields: object) -> Run:
+    lines = tuple(msgspec.structs.replace(line, **fields) if chosen(line) else line for line in run.lines)
+    assert lines != run.lines, "nothing was replaced"
+    return msgspec.structs.replace(run, lines=lines)
+
+
+def without(run: Run, chosen: Callable[[ResultLine], bool]) -> Run:
+    lines = tuple(line for line in run.lines if not chosen(line))
+    assert lines != run.lines, "nothing was left out"
+    return msgspec.structs.replace(run, lines=lines)
+
+
+def with_manifest(run: Run, **fields: object) -> Run:
+    return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, **fields))
+
+
+def kind(name: str) -> Callable[[ResultLine], bool]:
+    return lambda line: b.KINDS[type(line)] == name
+
+
+def at_reference(line: ResultLine) -> bool:
+    return isinstance(line, CaseResult) and "time" in line.checks
+
+
+def away_from_reference(line: ResultLine) -> bool:
+    return isinstance(line, CaseResult) and "time" not in line.checks and line.case.batch == 10
+
+
+def measured(**parts: object) -> Measurement:
+    return Measurement(**({"equivalence": b.equivalence()} | parts))
+
+
+def provenance(**fields: object) -> dict[str, object]:
+    return {"provenance": msgspec.structs.replace(b.PROVENANCE, **fields)}
+
+
+# Criterion, state, verdict, run: every criterion in every state it can have.
+TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
+    *((name, "pass", "ACCEPT", b.full_run) for name in (
+        "correctness", "oracle_agreement", "speed", "cold_speed", "memory", "completeness", "calibration", "mutants",
+        "suite",
+    )),
+    ("correctness", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(2e-6))),
+    ("correctness", "fail", "REJECT", lambda: replaced(
+        b.full_run(), away_from_reference, measurement=measured(equivalence=b.equivalence(2e-3)))),
+    ("correctness", "fail", "REJECT", lambda: replaced(
+        b.full_run(), away_from_reference, measurement=None, failure=b.failure("signal"))),
+    ("correctness", "fail", "REJECT", lambda: replaced(b.full_run(), kind("probe"), passed=False)),
+    ("correctness", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(
+        candidate_vs_reference=b.comparison(2e-3, atol=5e-3, passed=True)))),
+    ("correctness", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(
+        candidate_vs_reference=b.comparison(2e-3, passed=True)))),
+    ("correctness", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(
+        candidate_vs_reference=b.comparison(0.0, actual_dtype="complex128")))),
+    ("correctness", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(
+        candidate_vs_reference=b.comparison(0.0, nan_count=1)))),
+    ("correctness", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(
+        candidate_vs_reference=b.comparison(None, passed=True)))),
+    ("correctness", "fail", "REJECT", lambda: b.make(
+        [*b.lines_of_full_run(), b.case_result(b.case(batch=7), candidate="fallback", failure=b.failure())])),
+    ("correctness", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), at_reference)),
+    ("oracle_agreement", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(oracle_error=1.1e-6))),
+    ("oracle_agreement", "missing", "NOTHING_RAN", lambda: without(b.full_run(), kind("case"))),
+    ("speed", "fail", "REJECT", lambda: b.full_run(timing=b.timing(9.0))),
+    ("speed", "fail", "REJECT", lambda: b.full_run(timing=b.timing(1.4, cold_ratio=30))),
+    ("speed", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(timing=b.timing(10.2, spread=0.1))),
+    ("speed", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(timing=b.timing(10.8, noise=0.3, cold_ratio=40))),
+    ("speed", "missing", "REJECT", lambda: b.full_run(timing=b.timing(replicates=6))),
+    ("speed", "missing", "REJECT", lambda: b.full_run(timing=b.timing(samples=4))),
+    ("speed", "missing", "REJECT", lambda: b.full_run(timing=b.timing(noise_pairs=0))),
+    ("speed", "missing", "REJECT", lambda: b.full_run(timing=None)),
+    ("speed", "fail", "REJECT", lambda: replaced(
+        b.full_run(), at_reference, measurement=None, failure=b.failure("timeout"))),
+    ("cold_speed", "fail", "REJECT", lambda: b.full_run(timing=b.timing(cold_ratio=3.0))),
+    ("cold_speed", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(timing=b.timing(cold_ratio=10.1))),
+    ("cold_speed", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), at_reference)),
+    ("memory", "fail", "REJECT", lambda: b.full_run(memory=b.memory(1.3))),
+    ("memory", "fail", "REJECT", lambda: replaced(
+        b.full_run(), at_reference, measurement=None, failure=b.failure("out_of_memory"))),
+    ("memory", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(memory=b.memory(1.1, reference_bytes=5_000_000))),
+    ("memory", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(memory=b.memory(0.9, reference_bytes=500_000))),
+    ("memory", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(memory=b.memory(meter="memory_profiler"))),
+    ("memory", "missing", "REJECT", lambda: b.full_run(memory=b.memory(pairs=4))),
+    ("memory", "missing", "REJECT", lambda: b.full_run(memory=None)),
+    ("completeness", "fail", "REJECT", lambda: with_manifest(b.full_run(), **provenance(commit=None))),
+    ("completeness", "fail", "REJECT", lambda: with_manifest(b.full_run(), **provenance(versions={"python": "3.11"}))),
+    ("completeness", "fail", "REJECT", lambda: b.full_run(timing=b.timing(replicates=6))),
+    ("completeness", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), away_from_reference)),
+    ("completeness", "missing", "INCONCLUSIVE", lambda: replaced(
+        b.full_run(), away_from_reference, measurement=None, failure=b.failure("skipped_memory"))),
+    ("completeness", "missing", "INCONCLUSIVE", lambda: replaced(
+        b.full_run(), away_from_reference, measurement=None, failure=b.failure("timeout", arm="reference"))),
+    ("completeness", "missing", "INCONCLUSIVE", lambda: b.make(
+        [line for line in b.lines_of_full_run() if not away_from_reference(line)])),
+    ("completeness", "missing", "INCONCLUSIVE", lambda: b.make([
+        b.reference_result(b.case(batch=100)), *(line for line in b.lines_of_full_run() if not at_reference(line))])),
+    ("calibration", "fail", "INSTRUMENT_FAILURE", lambda: replaced(b.full_run(), kind("calibration"), checks=(
+        msgspec.structs.replace(b.calibration().checks[0], passed=False, measured=0.2),))),
+    ("calibration", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), kind("calibration"))),
+    ("calibration", "missing", "INCONCLUSIVE", lambda: replaced(b.full_run(), kind("calibration"), checks=())),
+    ("mutants", "fail", "REJECT", lambda: replaced(
+        b.full_run(), lambda line: line.key == "mutant|mutant-D3", verdict="ACCEPT", rejected_by=())),
+    ("mutants", "fail", "REJECT", lambda: replaced(
+        b.full_run(), lambda line: line.key == "mutant|mutant-D3", rejected_by=("completeness",))),
+    ("mutants", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), kind("mutant"))),
+    ("mutants", "missing", "INCONCLUSIVE", lambda: b.make(
+        [line for line in b.lines_of_full_run() if line.key != "mutant|mutant-D8"])),
+    ("mutants", "not_judged", "ACCEPT", b.quick_run),
+    ("suite", "fail", "REJECT", lambda: replaced(b.full_run(), lambda line: line.key == "suite|on", failed=1)),
+    ("suite", "fail", "REJECT", lambda: replaced(b.full_run(), lambda line: line.key == "suite|on", passed=0)),
+    ("suite", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), lambda line: line.key == "suite|on")),
+    ("suite", "not_judged", "ACCEPT", b.quick_run),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("criterion", "state", "outcome", "make"),
+    TABLE,
+    ids=[f"{row[0]}-{row[1]}-{number}" for number, row in enumerate(TABLE)],
+)
+def test_each_criterion_in_each_state_gives_its_verdict(
+    criterion: str, state: str, outcome: str, make: Callable[[], Run]
+) -> None:
+    verdict = verdict_of(make())
+    found = {item.id: item for item in verdict.criteria}
+    assert found[criterion].state == state, found[criterion].finding
+    assert verdict.outcome == outcome
+    assert bool(found[criterion].fixes) == (state not in ("pass", "not_judged"))
+    assert (criterion in verdict.rejected_by) == (state not in ("pass", "not_judged"))
+    assert all(fix.command and fix.action for fix in found[criterion].fixes)
+
+
+def test_the_exit_codes_are_those_of_the_method() -> None:
+    assert verdict_of(b.full_run()).exit_code == 0
+    assert verdict_of(b.full_run(timing=b.timing(2.0))).exit_code == 1
+    assert verdict_of(b.full_run(timing=b.timing(10.0))).exit_code == 3
+    assert verdict_of(b.make([b.calibration(passed=False)])).exit_code == 4
+    assert verdict_of(b.make([b.calibration()])).exit_code == 5
+
+
+def test_a_provisional_run_says_so_in_its_verdict_line() -> None:
+    assert verdict_of(b.quick_run()).line == "VERDICT: ACCEPT (provisional, quick sweep)"
+
+
+def test_a_peer_never_decides() -> None:
+    peer = b.case_result(b.case(batch=3), candidate="scipy", role="peer", failure=b.failure())
+    assert verdict_of(b.make([*b.lines_of_full_run(), peer])).outcome == "ACCEPT"
+
+
+def test_what_is_optional_may_be_skipped() -> None:
+    skipped = b.case_result(b.case(batch=50000), failure=b.failure("skipped_memory"))
+    run = b.make([*b.lines_of_full_run(), skipped])
+    assert verdict_of(run).outcome == "INCONCLUSIVE"
+    planned = tuple(msgspec.structs.replace(item, optional=item.key == skipped.key) for item in run.manifest.planned)
+    assert verdict_of(with_manifest(run, planned=planned)).outcome == "ACCEPT"
+
+
+def test_a_reassembly_case_is_judged_where_there_is_one() -> None:
+    of = b.case(kernel="reassembly", gridsize=1, batch=500)
+    for ratio, state in ((40.0, "pass"), (15.0, "fail"), (20.3, "inconclusive")):
+        timed = b.case_result(of, checks=("equivalence", "time"), measurement=measured(timing=b.timing(ratio)))
+        run = with_manifest(b.make([timed, *b.lines_of_full_run()]), reassembly_case_id=of.case_id)
+        run = with_manifest(run, reference_case_id=b.case().case_id)
+        assert {item.id: item.state for item in verdict_of(run).criteria}["reassembly"] == state
+
+
+def test_required_fixes_carry_case_and_command() -> None:
+    verdict = verdict_of(b.full_run(timing=b.timing(2.0)))
+    criterion, fix = verdict.fixes[0]
+    assert criterion.id == "speed"
+    assert fix.case_id == b.case().case_id
+    assert fix.command == f"python -m validation reproduce {b.case().case_id} --from runs/a"
+
+
+def test_the_counts_add_up() -> None:
+    run = replaced(b.full_run(), away_from_reference, measurement=None, failure=b.failure("skipped_memory"))
+    run = without(run, lambda line: line.key == "suite|on")
+    run = replaced(run, kind("probe"), passed=False)
+    counts = verdict_of(run).counts
+    assert (counts.planned, counts.missing, counts.skipped, counts.failed) == (19, 1, 1, 1)
+    assert counts.planned + counts.unplanned == counts.ran + counts.skipped + counts.missing
+    assert counts.ran == counts.passed + counts.failed
