@@ -1,0 +1,119 @@
+"""Independent results in float64 NumPy: a direct reading of the formulas, sharing no code with ``ptycho``.
+
+Only what the contract fixes in lower precision is done in it: offsets are float32, coordinates of a
+complex64 object are formed in float32. Everything else is float64 and rounded once at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Samples taken at once; bounds the memory of the intermediate arrays to some tens of MB.
+_CHUNK_SAMPLES = 1 << 18
+
+
+def _corner_weights(
+    coordinate: NDArray[Any], size: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Find the indices of both neighbours in an array with one zero added at either end, and the upper one's weight."""
+    lower = np.floor(coordinate)
+    weight = (coordinate - lower).astype(np.float64)
+    index = np.clip(lower, -1.0, float(size)).astype(np.intp)
+    upper = np.clip(lower + 1.0, -1.0, float(size)).astype(np.intp)
+    return index + 1, upper + 1, weight
+
+
+def extract_patches(
+    gt_image: NDArray[Any], global_offsets: NDArray[Any], local_offsets: NDArray[Any], N: int, gridsize: int
+) -> NDArray[np.complex64]:
+    """Bilinear N x N windows of the object, padded by N // 2 zeros, at every offset.
+
+    Parameters
+    ----------
+    gt_image : ndarray, shape (H, W), complex
+    global_offsets, local_offsets : ndarray, shapes (B, 1, 2, 1) and (B, 1, 2, c)
+        Pixels, axis 2 = [x, y].
+    N, gridsize : int
+
+    Returns
+    -------
+    ndarray, shape (B, N, N, c), complex64
+    """
+    image = np.asarray(gt_image)
+    coordinate_dtype = np.float64 if image.dtype == np.complex128 else np.float32
+    # Sum, then one rounding to float32; the coordinates then have the precision of the object.
+    total = (np.asarray(global_offsets, np.float64) + np.asarray(local_offsets, np.float64)).astype(np.float32)
+    batch, channels = len(total), gridsize**2
+    offsets = np.swapaxes(total[:, 0], 1, 2).reshape(batch * channels, 2).astype(coordinate_dtype)
+    # One more zero on each side: indices outside land on it.
+    half = N // 2
+    padded = np.pad(image.astype(np.complex128), half + 1)
+    height, width = image.shape[0] + 2 * half, image.shape[1] + 2 * half
+    flat: NDArray[np.complex128] = padded.ravel()
+    stride = int(padded.shape[1])
+    axis = np.arange(N, dtype=coordinate_dtype)
+    out = np.empty((batch * channels, N, N), np.complex64)
+    step = max(1, _CHUNK_SAMPLES // (N * N))
+    for start in range(0, len(offsets), step):
+        chunk = offsets[start : start + step]
+        x0, x1, wx = _corner_weights(axis[None, :] + chunk[:, :1], width)
+        y0, y1, wy = _corner_weights(axis[None, :] + chunk[:, 1:], height)
+        left, right = x0[:, None, :], x1[:, None, :]
+        upper: NDArray[np.intp] = y0[:, :, None] * stride
+        lower: NDArray[np.intp] = y1[:, :, None] * stride
+        wx, wy = wx[:, None, :], wy[:, :, None]
+        above = (1.0 - wx) * flat[upper + left] + wx * flat[upper + right]
+        below = (1.0 - wx) * flat[lower + left] + wx * flat[lower + right]
+        out[start : start + step] = (1.0 - wy) * above + wy * below
+    return np.ascontiguousarray(np.moveaxis(out.reshape(batch, channels, N, N), 1, 3))
+
+
+def canvas_size(global_offsets: NDArray[Any], M: int) -> int:
+    """Side S of the canvas of `shift_and_sum`, pixels."""
+    return M + 2 * _adjusted(global_offsets)[1]
+
+
+def _adjusted(global_offsets: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+    """Offsets (P, 2) minus their mean in float32, and the even padding that holds the largest."""
+    flat = np.asarray(global_offsets, np.float64).reshape(-1, 2)
+    adjusted = flat.astype(np.float32) - flat.mean(axis=0).astype(np.float32)
+    size = int(np.ceil(np.abs(adjusted).max()))
+    return adjusted, size + size % 2
+
+
+def shift_and_sum(obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int) -> NDArray[np.complex64]:
+    """Add the central M x M parts of patches to one canvas, each moved by its offset from the mean.
+
+    Parameters
+    ----------
+    obj_tensor : ndarray, shape (P, N, N, 1), complex64
+    global_offsets : ndarray, shape (P, 1, 1, 2) or (P, 1, 2, 1)
+        Pixels, [x, y].
+    M : int
+
+    Returns
+    -------
+    ndarray, shape (S, S, 1), complex64
+        ``S = M + 2 * pad``, ``pad = ceil(max |offset - mean|)`` made even.
+    """
+    patches = np.asarray(obj_tensor)[..., 0]
+    adjusted, pad = _adjusted(global_offsets)
+    side = M + 2 * pad
+    start = patches.shape[1] // 2 - M // 2
+    axis = np.arange(side, dtype=np.float32)
+    canvas = np.zeros((side, side), np.complex128)
+    for patch, (dx, dy) in zip(patches, adjusted, strict=True):
+        part = np.pad(patch[start : start + M, start : start + M].astype(np.complex128), 1)
+        # The part lies at pad .. pad + M - 1 before it is moved; around it everything is zero.
+        rows = slice(max(0, int(np.floor(pad + dy)) - 2), max(0, int(np.ceil(pad + M + dy)) + 2))
+        columns = slice(max(0, int(np.floor(pad + dx)) - 2), max(0, int(np.ceil(pad + M + dx)) + 2))
+        y0, y1, wy = _corner_weights(axis[rows] - dy - np.float32(pad), M)
+        x0, x1, wx = _corner_weights(axis[columns] - dx - np.float32(pad), M)
+        wx, wy = wx[None, :], wy[:, None]
+        above = (1.0 - wx) * part[np.ix_(y0, x0)] + wx * part[np.ix_(y0, x1)]
+        below = (1.0 - wx) * part[np.ix_(y1, x0)] + wx * part[np.ix_(y1, x1)]
+        canvas[rows, columns] += (1.0 - wy) * above + wy * below
+    return canvas.astype(np.complex64)[..., None]

@@ -1,0 +1,7 @@
+"""Implementations a user might pick instead."""
+
+from __future__ import annotations
+
+from validation.kernels import Implementation
+
+PEERS: dict[str, tuple[Implementation, ...]] = {}
