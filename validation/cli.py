@@ -182,29 +182,30 @@ def schema() -> None:
     click.echo(schema_text(), nl=False)
 
 
+def _outcome(error: Exception) -> tuple[str, int]:
+    """Give the line and the exit code that an error ends with."""
+    if isinstance(error, click.ClickException):
+        return error.format_message(), 2
+    if isinstance(error, CommandError):
+        return str(error), error.exit_code
+    return f"{type(error).__name__}: {error} (run with --debug for the traceback)", 2
+
+
 def main() -> None:
     """Run the command line; the one place where exceptions end."""
-    debug = "--debug" in sys.argv[1:]
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
-    except click.ClickException as error:
-        message, code = error.format_message(), 2
-    except CommandError as error:
-        message, code = str(error), error.exit_code
     except BrokenPipeError:
+        # Whoever read the output has gone; the interpreter must not try to flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except Exception as error:
-        message, code = f"{type(error).__name__}: {error}", 2
-        if not debug:
-            message += " (run with --debug for the traceback)"
-    else:
-        return
-    if debug:
-        traceback.print_exc()
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        message, code = _outcome(error)
+        click.echo(f"error: {' '.join(message.split())}", err=True)
+        sys.exit(code)

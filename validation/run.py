@@ -28,7 +28,7 @@ from validation.records import (
     Scan,
 )
 from validation.runner import LocalExecutor, Mode, worker_environment
-from validation.scans import BUILT_IN_SCAN, materialise
+from validation.scans import BUILT_IN_SCAN, materialise, peek
 from validation.summary import Summary, case_passed, summarise
 from validation.sweeps import CANDIDATE, Sweep, select
 from validation.tasks import CalibrateReply, ErrorReply, ScanReply, Task
@@ -245,7 +245,20 @@ def run(options: Options, progress: Progress) -> Summary:
         results.check_writable(out)
         if (out / results.MANIFEST).exists():
             raise UsageError(f"{out} already holds a run; continue it with --resume or give another folder to --out")
+    peeked = peek(options.data)
+    sweep = select(
+        expand(options.sweep, peeked, options.seed),
+        text=options.text,
+        N=options.N,
+        gridsize=options.gridsize,
+        batch=options.batch,
+        dtype=options.dtype,
+        kernel=options.kernel,
+    )
+    if not sweep.cases:
+        raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
     threads = options.threads or provenance.usable_cores()
+    origin = provenance.describe(options.ptycho, worker_environment(threads))
     limit = options.memory_limit_bytes or int(0.8 * available_bytes()) or None
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as scratch_name,
@@ -254,20 +267,10 @@ def run(options: Options, progress: Progress) -> Summary:
         scratch = Path(scratch_name)
         scan_path = materialise(options.data, scratch)
         ptycho_path = None if options.ptycho is None else str(Path(options.ptycho).resolve())
-        origin = provenance.describe(options.ptycho, worker_environment(threads))
         progress.step("reading the scan")
         scan = read_scan(executor, scan_path, options.data, ptycho_path)
-        sweep = select(
-            expand(options.sweep, scan, options.seed),
-            text=options.text,
-            N=options.N,
-            gridsize=options.gridsize,
-            batch=options.batch,
-            dtype=options.dtype,
-            kernel=options.kernel,
-        )
-        if not sweep.cases:
-            raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
+        if scan.sha256 != peeked.sha256:
+            raise UsageError(f"{options.data} changed while it was read; start again")
         items = plan_items(sweep, options.candidate)
         fresh = _manifest(options, sweep, items, scan, origin)
         folder = _continue(out, fresh) if options.resume else results.RunFolder.create(out, fresh)

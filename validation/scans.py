@@ -51,8 +51,8 @@ def _peek(path: Path, name: str, given: str | None) -> Scan:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--data {given} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise UsageError(f"--data {given} must be an .npz with objectGuess and xcoords: {error}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise UsageError(f"--data {given} must be an .npz with objectGuess, xcoords and ycoords: {error}") from None
     if len(shape) != 2 or len(count) != 1:
         raise UsageError(f"--data {given} must hold an object of two axes and positions of one, got {shape}, {count}")
     return Scan(

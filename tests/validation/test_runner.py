@@ -1,0 +1,190 @@
+"""A child that goes wrong becomes one failure with its reason, and the next child is none the worse."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from tests.validation.misbehaving import TARGET, WAYS
+from validation.demo_scan import write_demo_scan
+from validation.runner import LocalExecutor, classify
+from validation.sweeps import make_case
+from validation.tasks import OutputReply, ScanReply, Task
+from validation.worker import Outcome
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write_demo_scan(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def forking(tmp_path_factory):
+    scratch = tmp_path_factory.mktemp("scratch")
+    with LocalExecutor(scratch, mode="fork", threads=1, memory_limit_bytes=2**32) as executor:
+        yield executor
+
+
+def misbehave(executor, scan_path, way, timeout_s=60.0):
+    case = make_case("patch_extraction", N=8, gridsize=1, batch=WAYS.index(way), shape=(20, 30), pattern="interior")
+    task = Task(
+        action="output",
+        scan_path=scan_path,
+        case=case,
+        implementation=TARGET,
+        output_path=str(executor.scratch / "out.npy"),
+    )
+    return executor.run(task, timeout_s)
+
+
+REASONS = {
+    "hang": "timeout",
+    "sleep": "timeout",
+    "crash": "signal",
+    "abort": "signal",
+    "allocate": "out_of_memory",
+    "raise": "exception",
+    "leave": "no_result",
+    "exit_code": "exit_code",
+    "no_array": "wrong_output",
+}
+
+
+@pytest.mark.parametrize(("way", "reason"), REASONS.items())
+def test_a_way_to_go_wrong_has_its_reason(forking, scan_path, way, reason):
+    answer = misbehave(forking, scan_path, way, timeout_s=2.0 if reason == "timeout" else 60.0)
+    assert answer.reply is None
+    assert answer.failure.reason == reason, answer.failure
+    assert answer.failure.arm == TARGET
+    assert isinstance(misbehave(forking, scan_path, "wrong_dtype").reply, OutputReply)
+
+
+def test_printing_does_not_extend_the_time(forking, scan_path):
+    answer = misbehave(forking, scan_path, "hang", timeout_s=1.0)
+    assert answer.failure.reason == "timeout"
+    assert 1.0 <= answer.wall_s < 2.0
+    assert set(answer.failure.stderr_tail) == {"still here"}
+
+
+def test_what_a_failure_keeps_tells_why(forking, scan_path):
+    crashed = misbehave(forking, scan_path, "crash").failure
+    assert (crashed.signal, crashed.exit_code) == ("SIGSEGV", None)
+    left = misbehave(forking, scan_path, "exit_code").failure
+    assert (left.signal, left.exit_code, left.stderr_tail[-1]) == (None, 7, "giving up")
+    assert "offsets of an odd kind" in misbehave(forking, scan_path, "raise").failure.message
+
+
+def test_a_spawned_child_fails_and_replies_like_a_forked_one(tmp_path, scan_path):
+    with LocalExecutor(tmp_path, mode="spawn", threads=1, memory_limit_bytes=2**32) as executor:
+        for way in ("leave", "exit_code", "crash", "raise"):
+            assert misbehave(executor, scan_path, way).failure.reason == REASONS[way]
+        assert isinstance(executor.run(Task(action="scan", scan_path=scan_path), 60.0).reply, ScanReply)
+
+
+def test_children_of_a_child_die_with_it(forking, tmp_path):
+    """A timeout takes the whole process group."""
+    marker = f"{time.time_ns()}"
+    module = tmp_path / "starts_a_process.py"
+    module.write_text(
+        "import subprocess, sys, time\n"
+        "def behave(**arguments):\n"
+        f"    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', '{marker}'])\n"
+        "    time.sleep(600)\n"
+    )
+    case = make_case("patch_extraction", N=8, gridsize=1, batch=1, shape=(20, 30), pattern="interior")
+    scan = tmp_path / "scan.npz"
+    write_demo_scan(scan)
+    task = Task(
+        action="output",
+        scan_path=str(scan),
+        case=case,
+        implementation="starts_a_process:behave",
+        output_path=str(tmp_path / "out.npy"),
+        ptycho_path=str(tmp_path),
+    )
+    assert forking.run(task, 2.0).failure.reason == "timeout"
+    time.sleep(0.2)
+    alive = [p.pid for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or ())]
+    assert not alive
+
+
+def test_a_stopped_child_is_ended_at_its_time(forking, scan_path):
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(misbehave(forking, scan_path, "sleep", timeout_s=3.0)))
+    thread.start()
+    time.sleep(1.0)
+    (child,) = psutil.Process(forking._server.pid).children()
+    child.send_signal(signal.SIGSTOP)
+    thread.join(30)
+    assert answers[0].failure.reason == "timeout"
+
+
+def test_a_lost_server_is_a_failure_of_the_task_and_the_next_one_gets_a_new_server(tmp_path, scan_path):
+    with LocalExecutor(tmp_path, mode="spawn", threads=1, memory_limit_bytes=None) as executor:
+        executor.run(Task(action="scan", scan_path=scan_path), 60.0)
+        killer = threading.Timer(0.5, os.kill, (executor._server.pid, signal.SIGKILL))
+        killer.start()
+        answer = misbehave(executor, scan_path, "sleep", timeout_s=60.0)
+        assert answer.failure.reason == "signal"
+        assert "was lost" in answer.failure.message
+        assert isinstance(executor.run(Task(action="scan", scan_path=scan_path), 60.0).reply, ScanReply)
+
+
+def test_nothing_survives_a_parent_that_is_killed(tmp_path, scan_path):
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tests.validation.test_runner import misbehave\n"
+        "from validation.runner import LocalExecutor\n"
+        "with LocalExecutor(Path(sys.argv[1]), mode='spawn', threads=1, memory_limit_bytes=None) as executor:\n"
+        "    misbehave(executor, sys.argv[2], 'sleep', 600.0)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), scan_path])
+    deadline = time.monotonic() + 30
+    family = []
+    while len(family) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        family = psutil.Process(parent.pid).children(recursive=True)
+    assert len(family) == 2
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+
+
+def outcome(**changes):
+    base = {"exit_code": 0, "signal": None, "killed": False, "wall_s": 1.0, "cpu_s": 1.0, "stderr": ""}
+    return Outcome(**{**base, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reply", "reason"),
+    [
+        ({"killed": True, "signal": 9, "exit_code": None}, None, "timeout"),
+        ({"killed": True, "signal": 9, "exit_code": None, "stderr": "std::bad_alloc"}, None, "timeout"),
+        ({"signal": 6, "exit_code": None, "stderr": "terminate called: std::bad_alloc"}, None, "out_of_memory"),
+        ({"signal": 6, "exit_code": None, "stderr": "Check failed: a == b"}, None, "signal"),
+        ({"signal": 9, "exit_code": None}, None, "signal"),
+        ({"exit_code": 1, "stderr": "MemoryError"}, None, "out_of_memory"),
+        ({"exit_code": 3}, b'{"action":"output"}', "exit_code"),
+        ({}, None, "no_result"),
+        ({}, b"", "wrong_output"),
+        ({}, b'{"action":"output","output_path":"x","call_s":"soon"}', "wrong_output"),
+        ({}, b'{"action":"error","reason":"exception","message":"m"}', "exception"),
+        ({}, b'{"action":"error","reason":"not_available","message":"m"}', "not_available"),
+    ],
+)
+def test_every_end_of_a_child_has_one_reason(changes, reply, reason):
+    assert classify(outcome(**changes), reply, 5.0, "batched").reason == reason
+
+
+def test_a_reply_of_a_child_that_ended_well_is_taken():
+    reply = b'{"action":"output","output_path":"x","call_s":0.5}'
+    assert classify(outcome(), reply, 5.0, "batched") == OutputReply(output_path="x", call_s=0.5)
