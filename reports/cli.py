@@ -41,10 +41,19 @@ def _judged(folder: str, policy: str | None) -> tuple[Run, Verdict]:
 def _write_verdict(verdict: Verdict, folder: Path) -> None:
     import msgspec
 
-    from reports import files, texts
+    from reports import files, machine_formats, texts
 
     files.write(folder / "verdict.json", msgspec.json.format(msgspec.json.encode(verdict)) + b"\n")
     files.write(folder / "review.md", texts.review(verdict))
+    files.write(folder / "junit.xml", machine_formats.junit(verdict))
+    files.write(folder / "badge.svg", machine_formats.badge(verdict))
+    files.write(folder / "summary.md", texts.step_summary(verdict))
+    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with open(step, "a", encoding="utf-8") as file:
+                file.write(texts.step_summary(verdict))
+        except OSError as error:
+            raise InputError(f"GITHUB_STEP_SUMMARY {step} cannot be written: {error.strerror or error}") from None
 
 
 @cli.command()
@@ -54,8 +63,8 @@ def _write_verdict(verdict: Verdict, folder: Path) -> None:
 def gate(context: click.Context, folder: str, policy: str | None) -> None:
     """Judge the run in DIR, and leave with the verdict's exit code.
 
-    Writes DIR/verdict.json and DIR/review.md. Exit codes: 0 ACCEPT, 1 REJECT, 2 bad input, 3 INCONCLUSIVE,
-    4 instrument failure, 5 nothing ran.
+    Writes verdict.json, review.md, junit.xml, badge.svg and summary.md (also to GITHUB_STEP_SUMMARY) in DIR.
+    Exit codes: 0 ACCEPT, 1 REJECT, 2 bad input, 3 INCONCLUSIVE, 4 instrument failure, 5 nothing ran.
     """
     from pathlib import Path
 
@@ -71,16 +80,69 @@ def gate(context: click.Context, folder: str, policy: str | None) -> None:
 @click.argument("folder", metavar="DIR")
 @policy_option
 def build(folder: str, policy: str | None) -> None:
-    """Write DIR/report.html, one file that needs nothing else."""
+    """Write DIR/report.html, one file that needs nothing else.
+
+    Patches that python -m validation reproduce left in DIR/patches are drawn: the worst of them.
+    """
     from pathlib import Path
 
     from reports import files
+    from reports.context_plots import read_patch
+    from reports.evidence import recorded
     from reports.page import page
+    from reports.policy import read_policy
 
     run, verdict = _judged(folder, policy)
     target = Path(folder) / "report.html"
-    files.write(target, page(run, verdict))
+    patch = read_patch(run, Path(folder))
+    files.write(target, page(run, verdict, read_policy(policy), evidence=recorded(), patch=patch))
     click.echo(f"{verdict.line}\nwrote {target}")
+
+
+@cli.command()
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+def compare(before: str, after: str) -> None:
+    """Tell what got better or worse beyond noise from run A to run B."""
+    from reports import comparison
+    from reports.policy import read_policy
+
+    old, new = _judged(before, None), _judged(after, None)
+    click.echo(comparison.told(old, new, comparison.compare(old[0], new[0], read_policy())))
+
+
+@cli.command()
+@click.argument("folder", metavar="RUNS")
+def index(folder: str) -> None:
+    """Write RUNS/index.html: verdict, trend and age of every run under RUNS."""
+    from pathlib import Path
+
+    from reports import files
+    from reports.index import entries, index_page
+
+    found = entries(Path(folder))
+    target = Path(folder) / "index.html"
+    files.write(target, index_page(found))
+    for entry in found:
+        click.echo(f"{entry.folder}: {entry.line}")
+    click.echo(f"wrote {target}")
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+@click.option("--into", metavar="VERDICTS", help="Folder of the recorded verdicts [reports/verdicts].")
+def record(folder: str, into: str | None) -> None:
+    """Record the verdict of the run in DIR as evidence, by the promised thresholds.
+
+    Refused where it is none: provisional, of uncommitted sources, or no verdict at all.
+    """
+    from pathlib import Path
+
+    from reports import evidence
+
+    _, verdict = _judged(folder, None)
+    path = evidence.record(verdict, evidence.RECORDED if into is None else Path(into))
+    click.echo(f"{verdict.line}\nrecorded {path}")
 
 
 def main() -> None:

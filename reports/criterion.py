@@ -46,8 +46,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(item.key for item in self.run.manifest.planned if item.optional)
 
     def reproduce(self, case_id: str) -> str:
-        """Command that runs one case again."""
-        return f"python -m validation reproduce {shlex.quote(case_id)} --from {shlex.quote(self.folder)}"
+        """Command that compares the outputs of one case again, and keeps its worst patch for the page."""
+        folder = shlex.quote(self.folder)
+        return f"python -m validation reproduce {shlex.quote(case_id)} --from {folder} --out {folder}/patches"
+
+    def measure(self, case_id: str) -> str:
+        """Command that times one case again and reads its memory."""
+        return self._run(f"-k {shlex.quote(case_id)}")
 
     @property
     def resume(self) -> str:
@@ -57,7 +62,20 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def again(self) -> str:
         """Command that makes a new run of the same sweep."""
-        return f"python -m validation run --sweep {shlex.quote(self.run.manifest.sweep)} --out NEW-DIR"
+        return self._run()
+
+    def _run(self, *options: str) -> str:
+        manifest = self.run.manifest
+        data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
+        words = [
+            "--sweep",
+            shlex.quote(manifest.sweep),
+            *data,
+            "--candidate",
+            shlex.quote(manifest.candidate),
+            *options,
+        ]
+        return " ".join(["python -m validation run", *words, "--out NEW-DIR"])
 
 
 def comparison_fault(found: Comparison, atol: float) -> str | None:

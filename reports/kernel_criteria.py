@@ -188,7 +188,7 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
     if absent is not None or timing is None:
         state, finding = absent or ("missing", "the case was not timed")
         if state == "fail":
-            action, command = "Make the candidate finish within the time limit", context.reproduce(case_id)
+            action, command = "Make the candidate finish within the time limit", context.measure(case_id)
     elif faults := timing_faults(
         timing,
         min_replicates=rules.min_replicates,
@@ -213,7 +213,7 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
             state = "pass"
         elif figures.judged_upper < threshold:
             state, action = "fail", f"{kind} must become {threshold / figures.judged_lower:.2g} times faster"
-            command = context.reproduce(case_id)
+            command = context.measure(case_id)
         else:
             state = "inconclusive"
             action = (
@@ -296,7 +296,7 @@ def memory(context: Context) -> Criterion:
     if absent is not None or found is None:
         state, finding = absent or ("missing", "the memory of the case was not measured")
         if state == "fail":
-            action, command = "Make the candidate need less memory", context.reproduce(case_id)
+            action, command = "Make the candidate need less memory", context.measure(case_id)
     elif faults := memory_faults(found, min_pairs=rules.min_pairs):
         state, finding = "missing", f"no evidence: {'; '.join(faults)}"
         judged = len(found.pairs)
@@ -316,7 +316,7 @@ def memory(context: Context) -> Criterion:
         )
         if figures.increment_lower > limit or figures.absolute > limit:
             state, action = "fail", f"Bring the peak down to {limit:g}x that of the reference"
-            command = context.reproduce(case_id)
+            command = context.measure(case_id)
         elif found.meter not in rules.meters:
             state, action = "inconclusive", f"Measure where {' or '.join(rules.meters)} can be read, not {found.meter}"
         elif figures.increment_upper is None or figures.increment_upper > limit:

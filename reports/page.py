@@ -7,16 +7,21 @@ import datetime
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reports import plots
+from reports import case_plots, context_plots, plots
+from reports.context_plots import Patch, worst_patch
+from reports.evidence import Evidence
 from reports.figure import Plot
-from reports.policy import Policy, read_policy
-from reports.records import Run
+from reports.policy import Policy, flat, read_policy
+from reports.records import CalibrationResult, MutantResult, ProbeResult, Run
 from reports.rows import CaseRow, case_rows
 from reports.texts import counts_line, percent
 from reports.verdict import Verdict
 from reports.words import MEANINGS, SIGNS, STATE_WORDS, TITLES
+
+if TYPE_CHECKING:
+    import jinja2
 
 ASSETS = Path(__file__).with_name("assets")
 
@@ -24,6 +29,11 @@ ASSETS = Path(__file__).with_name("assets")
 @cache
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def style() -> str:
+    """Style sheet of all pages."""
+    return _asset("page.css")
 
 
 def content_security_policy(*scripts: str) -> str:
@@ -35,9 +45,35 @@ def content_security_policy(*scripts: str) -> str:
     )
 
 
-def draw(run: Run, policy: Policy) -> list[Plot]:
-    """All plots that the run has data for."""
-    made = (plots.speedup_forest(run, policy), plots.memory_forest(run, policy))
+def templates() -> jinja2.Environment:
+    """Give the templates; everything put into them is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    return environment
+
+
+def draw(run: Run, verdict: Verdict, policy: Policy, evidence: tuple[Evidence, ...], patch: Patch | None) -> list[Plot]:
+    """All plots that there is data for, in the order of the page."""
+    made = (
+        plots.speedup_forest(run, policy),
+        plots.memory_forest(run, policy),
+        worst_patch(patch) if patch is not None else None,
+        case_plots.heat_map(run, policy),
+        case_plots.cost(run),
+        context_plots.timeline(run),
+        case_plots.ulp(run),
+        context_plots.peers(run),
+        context_plots.history(evidence, verdict, policy),
+    )
     return [plot for plot in made if plot is not None]
 
 
@@ -78,7 +114,15 @@ def age(created_at: str, now: datetime.datetime) -> str:
     return "less than a day ago" if days < 1 else "1 day ago" if days == 1 else f"{days} days ago"
 
 
-def page(run: Run, verdict: Verdict, policy: Policy | None = None, now: datetime.datetime | None = None) -> str:
+def page(
+    run: Run,
+    verdict: Verdict,
+    policy: Policy | None = None,
+    *,
+    now: datetime.datetime | None = None,
+    evidence: tuple[Evidence, ...] = (),
+    patch: Patch | None = None,
+) -> str:
     """Make the page.
 
     Parameters
@@ -90,21 +134,19 @@ def page(run: Run, verdict: Verdict, policy: Policy | None = None, now: datetime
         The one it was judged by; the promised one if left out.
     now : datetime, optional
         With a time zone; the age of the run is counted to it.
+    evidence : tuple of Evidence
+        Recorded verdicts, for the history.
+    patch : Patch, optional
+        The worst patch, where one was kept.
 
     Returns
     -------
     str
         HTML that needs no other file and no network.
     """
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["percent"] = percent
-    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment = templates()
     rows: list[CaseRow] = case_rows(run)
     script = _asset("tablesort.js") + _asset("page.js")
     values: dict[str, Any] = {
@@ -115,14 +157,18 @@ def page(run: Run, verdict: Verdict, policy: Policy | None = None, now: datetime
         "because": because(verdict),
         "age": age(verdict.created_at, now or datetime.datetime.now(datetime.timezone.utc)),
         "counts_line": counts_line(verdict),
-        "plots": draw(run, policy or read_policy()),
+        "plots": draw(run, verdict, policy or read_policy(), evidence, patch),
+        "mutants": [line for line in run.lines if isinstance(line, MutantResult)],
+        "calibration": [check for line in run.lines if isinstance(line, CalibrationResult) for check in line.checks],
+        "probes": [line for line in run.lines if isinstance(line, ProbeResult)],
+        "policy": flat(policy or read_policy()),
         "rows": rows,
         "titles": TITLES,
         "meanings": MEANINGS,
         "signs": SIGNS,
         "state_words": STATE_WORDS,
         "csp": content_security_policy(script),
-        "style": Markup(_asset("page.css")),
+        "style": Markup(style()),
         "script": Markup(script),
         "markup": Markup,
     }

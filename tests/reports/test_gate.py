@@ -189,7 +189,12 @@ def test_required_fixes_carry_case_and_command() -> None:
     criterion, fix = verdict.fixes[0]
     assert criterion.id == "speed"
     assert fix.case_id == b.case().case_id
-    assert fix.command == f"python -m validation reproduce {b.case().case_id} --from runs/a"
+    assert fix.command == (
+        f"python -m validation run --sweep full --candidate batched -k {b.case().case_id} --out NEW-DIR"
+    )
+    criterion, fix = verdict_of(b.full_run(equivalence=b.equivalence(1.0))).fixes[0]
+    assert criterion.id == "correctness"
+    assert fix.command == (f"python -m validation reproduce {b.case().case_id} --from runs/a --out runs/a/patches")
 
 
 def test_the_counts_add_up() -> None:

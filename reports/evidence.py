@@ -1,0 +1,172 @@
+"""Recorded verdicts: the evidence that the default of the flag rests on."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from reports import files
+from reports.errors import InputError
+from reports.verdict import CriterionId, Outcome, State, Verdict
+
+RECORDED = Path(__file__).with_name("verdicts")
+EVIDENCE_VERSION: Literal["1.0"] = "1.0"
+
+
+class RecordedCriterion(msgspec.Struct, frozen=True, kw_only=True):
+    """One criterion of a recorded verdict."""
+
+    id: CriterionId
+    state: State
+    value: float | None
+    threshold: float | None
+    passed: int
+    judged: int
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict in short, and what it is about: the digest of the kernel's sources."""
+
+    evidence_version: Literal["1.0"]
+    outcome: Outcome
+    run_id: str
+    created_at: str
+    sweep: str
+    candidate: str
+    scan: str
+    commit: str
+    commit_subject: str | None
+    kernel_digest: str
+    machine: str
+    cpu_model: str
+    reference_case_id: str
+    criteria: tuple[RecordedCriterion, ...]
+
+    def value(self, id: CriterionId) -> float | None:
+        """Figure of a criterion; ``None`` where there is none."""
+        return next((item.value for item in self.criteria if item.id == id), None)
+
+
+def evidence_of(verdict: Verdict) -> Evidence:
+    """Shorten a verdict to what is kept.
+
+    Raises
+    ------
+    InputError
+        If it is no evidence: provisional, relaxed, of uncommitted sources, or no verdict at all.
+    """
+    reasons = [
+        (verdict.outcome in ("INSTRUMENT_FAILURE", "NOTHING_RAN"), "it is no verdict at all"),
+        (verdict.provisional, f"it is provisional ({verdict.sweep} sweep); run the full sweep"),
+        (bool(verdict.relaxed), f"its thresholds are relaxed ({'; '.join(verdict.relaxed)})"),
+        (verdict.commit is None, "its run has no commit on record"),
+        (verdict.dirty is not False, "its run was made with uncommitted changes; commit them and run again"),
+    ]
+    for holds, reason in reasons:
+        if holds:
+            raise InputError(f"only evidence is recorded, but {verdict.line} of run {verdict.run_id} is none: {reason}")
+    return Evidence(
+        evidence_version=EVIDENCE_VERSION,
+        outcome=verdict.outcome,
+        run_id=verdict.run_id,
+        created_at=verdict.created_at,
+        sweep=verdict.sweep,
+        candidate=verdict.candidate,
+        scan=verdict.scan,
+        commit=str(verdict.commit),
+        commit_subject=verdict.commit_subject,
+        kernel_digest=verdict.kernel_digest,
+        machine=verdict.machine,
+        cpu_model=verdict.cpu_model,
+        reference_case_id=verdict.reference_case_id,
+        criteria=tuple(
+            RecordedCriterion(
+                id=item.id,
+                state=item.state,
+                value=item.value,
+                threshold=item.threshold,
+                passed=item.passed,
+                judged=item.judged,
+            )
+            for item in verdict.criteria
+        ),
+    )
+
+
+def moment(created_at: str) -> datetime.datetime:
+    """Parse a date of a run, ISO 8601; the beginning of time where it is none."""
+    try:
+        found = datetime.datetime.fromisoformat(created_at.replace("Z", "+00:00"))
+    except ValueError:
+        return datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)
+
+
+def record(verdict: Verdict, folder: Path = RECORDED) -> Path:
+    """Store a verdict as evidence; returns the file. The same run is stored once.
+
+    Raises
+    ------
+    InputError
+        If it is no evidence, or its run is on record with another verdict.
+    """
+    evidence = evidence_of(verdict)
+    name = re.sub(r"[^A-Za-z0-9-]", "_", evidence.run_id)[:80]
+    path = folder / f"{name}.json"
+    content = msgspec.json.format(msgspec.json.encode(evidence)) + b"\n"
+    if path.exists() and path.read_bytes() != content:
+        raise InputError(f"{path} already holds another verdict of this run; evidence is never overwritten")
+    files.write(path, content)
+    return path
+
+
+def recorded(folder: Path = RECORDED) -> tuple[Evidence, ...]:
+    """All recorded verdicts, oldest first.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=Evidence))
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is not a recorded verdict: {error}") from None
+    return tuple(sorted(found, key=lambda item: (moment(item.created_at), item.run_id)))
+
+
+def objection(default: bool, kernel_digest: str, evidence: tuple[Evidence, ...]) -> str | None:
+    """Say why the flag's default may not be what it is; ``None`` if it may.
+
+    Parameters
+    ----------
+    default : bool
+        Default of ``use_batched_patch_extraction``.
+    kernel_digest : str
+        Of the present sources.
+    evidence : tuple of Evidence
+        Oldest first.
+    """
+    if not default:
+        return None
+    command = "run: python -m validation run --sweep full --out runs/full && python -m reports record runs/full"
+    if not evidence:
+        return f"the default of use_batched_patch_extraction is True, but no verdict is on record; {command}"
+    newest = evidence[-1]
+    if newest.outcome != "ACCEPT":
+        return (
+            f"the default of use_batched_patch_extraction is True, but the newest recorded verdict is "
+            f"{newest.outcome} (run {newest.run_id}); set it to False, or mend the kernel and {command}"
+        )
+    if newest.kernel_digest != kernel_digest:
+        return (
+            f"the newest recorded verdict (run {newest.run_id}) is about kernel sources {newest.kernel_digest[:12]}, "
+            f"but the present ones are {kernel_digest[:12]}; measure again, {command}"
+        )
+    return None

@@ -1,0 +1,106 @@
+"""All runs under a folder on one page: verdict, trend and age."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from reports.context_plots import Point, trend
+from reports.errors import InputError
+from reports.evidence import moment
+from reports.gate import judge
+from reports.page import age, content_security_policy, style, templates
+from reports.policy import read_policy
+from reports.reader import MANIFEST, read_run
+from reports.texts import plain
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, judged by the promised thresholds, or the reason why it could not be read."""
+
+    folder: str
+    line: str
+    outcome: str
+    created_at: str = ""
+    sweep: str = ""
+    scan: str = ""
+    commit: str = ""
+    machine: str = ""
+    failing: tuple[str, ...] = ()
+    speedup: float | None = None
+    peak_ratio: float | None = None
+    has_report: bool = False
+    provisional: bool = False
+
+    @property
+    def link(self) -> str:
+        """Address of the run's report from the index."""
+        return f"{quote(self.folder)}/report.html"
+
+
+def entries(runs: Path) -> tuple[Entry, ...]:
+    """Judge every run right under a folder, newest first; runs that cannot be read come last.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no run in it.
+    """
+    if not runs.is_dir():
+        raise InputError(f"RUNS must be a folder that holds runs, but there is no folder {runs}")
+    policy = read_policy()
+    found = []
+    for folder in sorted(path.parent for path in runs.glob(f"*/{MANIFEST}")):
+        try:
+            verdict = judge(read_run(folder), policy, str(folder))
+        except InputError as error:
+            found.append(Entry(folder=folder.name, line=plain(f"cannot be read: {error}"), outcome="UNREADABLE"))
+            continue
+        values = {item.id: item.value for item in verdict.criteria}
+        found.append(
+            Entry(
+                folder=folder.name,
+                line=verdict.line,
+                outcome=verdict.outcome,
+                created_at=verdict.created_at,
+                sweep=verdict.sweep,
+                scan=verdict.scan,
+                commit=verdict.commit or "",
+                machine=verdict.cpu_model,
+                failing=verdict.rejected_by,
+                speedup=values["speed"],
+                peak_ratio=values["memory"],
+                has_report=(folder / "report.html").is_file(),
+                provisional=verdict.provisional,
+            )
+        )
+    if not found:
+        raise InputError(f"{runs} must hold runs, but none of its folders has a {MANIFEST}")
+    return tuple(sorted(found, key=lambda item: moment(item.created_at), reverse=True))
+
+
+def index_page(found: tuple[Entry, ...], now: datetime.datetime | None = None) -> str:
+    """Make the page of all runs; the trend is that of runs that are not provisional, if there are any."""
+    from markupsafe import Markup
+
+    now = now or datetime.datetime.now(datetime.timezone.utc)
+    serious = [entry for entry in found if not entry.provisional]
+    points = [
+        Point(created_at=entry.created_at, outcome=entry.outcome, commit=entry.commit[:8], speedup=entry.speedup)
+        for entry in (serious if len(serious) > 1 else found)
+        if entry.speedup is not None
+    ]
+    return (
+        templates()
+        .get_template("index.html.jinja")
+        .render(
+            entries=[(entry, age(entry.created_at, now)) for entry in found],
+            plot=trend(points, read_policy()),
+            csp=content_security_policy(),
+            style=Markup(style()),
+            markup=Markup,
+        )
+    )
