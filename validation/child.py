@@ -137,7 +137,7 @@ def _probe(task: Task) -> Reply:
         raise ValueError("a task of action 'probe' needs the name of a probe")
     case, name = _required(task)
     function = kernels.load(kernels.find(case.kernel, name))
-    found = run(task.probe, function, case, task.scan_path)
+    found = run(task.probe, function, name, case, task.scan_path)
     return ProbeReply(passed=found.passed, figure=found.figure, limit=found.limit, detail=found.detail)
 
 

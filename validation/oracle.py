@@ -47,14 +47,14 @@ def extract_patches(
     # Sum, then one rounding to float32; the coordinates then have the precision of the object.
     total = (np.asarray(global_offsets, np.float64) + np.asarray(local_offsets, np.float64)).astype(np.float32)
     batch, channels = len(total), gridsize**2
-    offsets = np.swapaxes(total[:, 0], 1, 2).reshape(batch * channels, 2).astype(coordinate_dtype)
+    offsets: NDArray[Any] = np.swapaxes(total[:, 0], 1, 2).reshape(batch * channels, 2).astype(coordinate_dtype)
     # One more zero on each side: indices outside land on it.
     half = N // 2
     padded = np.pad(image.astype(np.complex128), half + 1)
     height, width = image.shape[0] + 2 * half, image.shape[1] + 2 * half
     flat: NDArray[np.complex128] = padded.ravel()
     stride = int(padded.shape[1])
-    axis = np.arange(N, dtype=coordinate_dtype)
+    axis: NDArray[Any] = np.arange(N, dtype=coordinate_dtype)
     out = np.empty((batch * channels, N, N), np.complex64)
     step = max(1, _CHUNK_SAMPLES // (N * N))
     for start in range(0, len(offsets), step):
@@ -117,3 +117,77 @@ def shift_and_sum(obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int
         below = (1.0 - wx) * part[np.ix_(y1, x0)] + wx * part[np.ix_(y1, x1)]
         canvas[rows, columns] += (1.0 - wy) * above + wy * below
     return canvas.astype(np.complex64)[..., None]
+
+
+def extract_patches_adjoint(
+    patches: NDArray[Any],
+    shape: tuple[int, int],
+    global_offsets: NDArray[Any],
+    local_offsets: NDArray[Any],
+    coordinate_dtype: type[np.floating[Any]],
+) -> NDArray[np.complex128]:
+    """Apply the adjoint of `extract_patches`: every pixel of a patch goes back to the corners it came from.
+
+    Parameters
+    ----------
+    patches : ndarray, shape (B, N, N, c), complex
+    shape : tuple
+        (H, W) of the object.
+    global_offsets, local_offsets : ndarray
+        As in `extract_patches`.
+    coordinate_dtype : type
+        float32 for a complex64 object, float64 for a complex128 one.
+
+    Returns
+    -------
+    ndarray, shape (H, W), complex128
+    """
+    N = patches.shape[1]
+    half = N // 2
+    height, width = shape[0] + 2 * half, shape[1] + 2 * half
+    padded = np.zeros((height + 2, width + 2), np.complex128)
+    total = (np.asarray(global_offsets, np.float64) + np.asarray(local_offsets, np.float64)).astype(np.float32)
+    axis: NDArray[Any] = np.arange(N, dtype=coordinate_dtype)
+    for group, channel in np.ndindex(patches.shape[0], patches.shape[3]):
+        ox, oy = total[group, 0, :, channel].astype(coordinate_dtype)
+        x0, x1, wx = _corner_weights(axis + ox, width)
+        y0, y1, wy = _corner_weights(axis + oy, height)
+        patch = patches[group, :, :, channel].astype(np.complex128)
+        for rows, row_weight in ((y0, 1.0 - wy), (y1, wy)):
+            for columns, column_weight in ((x0, 1.0 - wx), (x1, wx)):
+                np.add.at(padded, np.ix_(rows, columns), row_weight[:, None] * column_weight[None, :] * patch)
+    return padded[half + 1 : half + 1 + shape[0], half + 1 : half + 1 + shape[1]]
+
+
+def shift_and_sum_adjoint(
+    canvas: NDArray[Any], shape: tuple[int, ...], global_offsets: NDArray[Any], M: int
+) -> NDArray[np.complex128]:
+    """Apply the adjoint of `shift_and_sum`: every patch takes from the canvas what it gave to it.
+
+    Parameters
+    ----------
+    canvas : ndarray, shape (S, S, 1), complex
+    shape : tuple
+        (P, N, N, 1) of the patches.
+    global_offsets : ndarray
+        As in `shift_and_sum`.
+    M : int
+
+    Returns
+    -------
+    ndarray, shape (P, N, N, 1), complex128
+    """
+    adjusted, pad = _adjusted(global_offsets)
+    start = shape[1] // 2 - M // 2
+    axis = np.arange(canvas.shape[0], dtype=np.float32)
+    patches = np.zeros(shape, np.complex128)
+    wide = canvas[..., 0].astype(np.complex128)
+    for patch, (dx, dy) in zip(patches, adjusted, strict=True):
+        part = np.zeros((M + 2, M + 2), np.complex128)
+        y0, y1, wy = _corner_weights(axis - dy - np.float32(pad), M)
+        x0, x1, wx = _corner_weights(axis - dx - np.float32(pad), M)
+        for rows, row_weight in ((y0, 1.0 - wy), (y1, wy)):
+            for columns, column_weight in ((x0, 1.0 - wx), (x1, wx)):
+                np.add.at(part, np.ix_(rows, columns), row_weight[:, None] * column_weight[None, :] * wide)
+        patch[start : start + M, start : start + M, 0] = part[1:-1, 1:-1]
+    return patches

@@ -50,7 +50,7 @@ def as_array(output: Any) -> NDArray[Any]:
     return array
 
 
-def _call(function: Function, arguments: Arguments) -> tuple[float, Any]:
+def time_call(function: Function, arguments: Arguments) -> tuple[float, Any]:
     """Time one call; a result that is still being computed is waited for."""
     started = time.perf_counter()
     output = function(**arguments)
@@ -99,16 +99,16 @@ def measure_long_loop(
     full call longer than `SLOW_CALL_S` is the one sample: a mean over thousands of passes of the loop.
     """
     small = workloads.smallest(arguments)
-    first_s, output = _call(function, small)
+    first_s, output = time_call(function, small)
     first_error = _error(msgspec.structs.replace(case, batch=1), small, output)
-    discarded = [_call(function, small)[0] for _ in range(max(1, protocol.discarded))]
+    discarded = [time_call(function, small)[0] for _ in range(max(1, protocol.discarded))]
     spent = first_s + sum(discarded)
     samples: list[float] = []
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     while len(samples) < protocol.samples and max(samples, default=0.0) < SLOW_CALL_S:
         varied = workloads.variant(arguments, len(samples) + 1)
-        taken, output = _call(function, varied)
+        taken, output = time_call(function, varied)
         spent += taken
         samples.append(taken)
         _require_same_quality(case, varied, output, first_error)
@@ -142,13 +142,13 @@ def measure_arm(
     if name == "reference" and case.kernel == "patch_extraction" and patches >= LONG_LOOP_PATCHES:
         return measure_long_loop(function, case, arguments, protocol)
     gc.collect()
-    first_s, output = _call(function, arguments)
+    first_s, output = time_call(function, arguments)
     first_error = _error(case, arguments, output) if case.batch else 0.0
     del output
     spent, taken, number = first_s, first_s, 0
     for _ in range(protocol.discarded):
         number += 1
-        taken, output = _call(function, workloads.variant(arguments, number))
+        taken, output = time_call(function, workloads.variant(arguments, number))
         del output
         spent += taken
     calls = min(_MAX_CALLS_PER_SAMPLE, max(1, int(np.ceil(1.2 * protocol.min_sample_s / max(taken, 1e-7)))))
@@ -163,7 +163,7 @@ def measure_arm(
             before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
             started = time.perf_counter()
             for each in inputs:
-                _, output = _call(function, each)
+                _, output = time_call(function, each)
             total = time.perf_counter() - started
             switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
             spent += total

@@ -1,0 +1,85 @@
+import time
+
+import numpy as np
+import pytest
+
+from tests.validation.children import ask, make_task
+from validation import calibration, memory, tasks, timing, workloads
+from validation.demo_scan import write_demo_scan
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write_demo_scan(path)
+    return str(path)
+
+
+def failed(checks):
+    return {found.instrument for found in checks if not found.passed}
+
+
+def test_every_instrument_is_checked_in_a_fresh_child_and_passes(scan_path, tmp_path):
+    reply = ask(make_task("calibrate", scan_path, case=None), tmp_path)
+    assert isinstance(reply, tasks.CalibrateReply)
+    assert not failed(reply.checks), reply.checks
+    assert {found.instrument.split(":")[0] for found in reply.checks} == {"clock", "memory", "comparison", "seed"}
+
+
+def test_a_clock_that_runs_slow_is_found(monkeypatch):
+    true_clock = time.perf_counter
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: 0.9 * true_clock())
+    assert failed(calibration.clock()) == {"clock: sleep"}
+
+
+def test_a_timer_that_costs_too_much_is_found(monkeypatch):
+    true_call = timing.time_call
+
+    def dear(function, arguments):
+        def delayed(**given):
+            time.sleep(0.001)
+            return function(**given)
+
+        return true_call(delayed, arguments)
+
+    monkeypatch.setattr(timing, "time_call", dear)
+    assert "clock: no-op" in failed(calibration.clock())
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.05])
+def test_a_memory_meter_that_reads_wrong_is_found(monkeypatch, factor):
+    block = calibration.BLOCK_BYTES
+    monkeypatch.setattr(memory, "high_water", lambda touch: (1000, 1000 + int(factor * block), None))
+    monkeypatch.setattr(calibration, "_touch_tensorflow", calibration._touch_numpy)
+    assert failed(calibration.memory_meter()) == {"memory: NumPy", "memory: TensorFlow"}
+
+
+def test_a_comparison_that_looks_away_is_found(monkeypatch):
+    true_compare = calibration.compare
+
+    def rounded(expected, actual, **names):
+        return true_compare(np.round(expected, 4), np.round(actual, 4), **names)
+
+    monkeypatch.setattr(calibration, "compare", rounded)
+    assert "comparison: one ULP" in failed(calibration.equivalence())
+
+
+def test_a_comparison_with_a_raised_tolerance_is_found(monkeypatch):
+    true_compare = calibration.compare
+    monkeypatch.setattr(
+        calibration,
+        "compare",
+        lambda expected, actual, **names: true_compare(expected, actual, **{**names, "atol": 5e-3}),
+    )
+    assert failed(calibration.equivalence()) == {"comparison: refused"}
+
+
+def test_a_workload_without_a_seed_is_found(monkeypatch, scan_path):
+    rng = np.random.default_rng(5)
+    monkeypatch.setattr(workloads, "generator", lambda case, purpose: rng)
+    assert failed(calibration.seed(scan_path)) >= {"seed: same bits"}
+
+
+def test_a_workload_that_ignores_its_seed_is_found(monkeypatch, scan_path):
+    monkeypatch.setattr(workloads, "generator", lambda case, purpose: np.random.default_rng(5))
+    assert failed(calibration.seed(scan_path)) == {"seed: another seed differs"}

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+
+from tests.validation.children import ask, make_case, make_task
+from validation import oracle, probes, tasks
+from validation.demo_scan import write_demo_scan
+
+ALL = [(kernel, probe) for kernel in probes.PROBES for probe in probes.names(kernel)]
+RIGHT = {"patch_extraction": oracle.extract_patches, "reassembly": oracle.shift_and_sum}
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write_demo_scan(path)
+    return str(path)
+
+
+def case_of(kernel, **changed):
+    return make_case(kernel=kernel, pattern="fermat", **changed)
+
+
+def probe(name, function, scan_path, kernel="patch_extraction", **changed):
+    return probes.run(name, function, "oracle", case_of(kernel, **changed), scan_path)
+
+
+@pytest.mark.parametrize(("kernel", "name"), [pair for pair in ALL if pair[1] != "threads"])
+@pytest.mark.parametrize("implementation", ["reference", "batched"])
+def test_every_probe_holds_for_ptycho(scan_path, kernel, name, implementation):
+    from validation import kernels
+    from validation.child import execute
+
+    task = make_task("probe", scan_path, case=case_of(kernel), implementation=implementation, probe=name)
+    reply = execute(task)
+    if isinstance(reply, tasks.ErrorReply) and reply.reason == "not_available":
+        pytest.skip(reply.message)
+    assert isinstance(reply, tasks.ProbeReply), reply
+    assert reply.passed, reply
+    assert kernels.KERNELS[kernel]
+
+
+def test_bits_do_not_depend_on_threads(scan_path, tmp_path):
+    reply = ask(make_task("probe", scan_path, implementation="batched", probe="threads"), tmp_path)
+    assert isinstance(reply, tasks.ProbeReply)
+    assert reply.passed, reply
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_the_oracle_passes_the_dot_product_over_edges_and_outside(scan_path, dtype):
+    for pattern in ("border", "outside", "zero"):
+        case = make_case(pattern=pattern, dtype=dtype)
+        found = probes.run("dot_product", oracle.extract_patches, "oracle", case, scan_path)
+        assert found.passed, (pattern, found)
+
+
+def swapped(**arguments):
+    changed = {name: arguments[name][:, :, ::-1] for name in ("global_offsets", "local_offsets")}
+    return oracle.extract_patches(**{**arguments, **changed})
+
+
+def half_a_pixel_off(**arguments):
+    return oracle.extract_patches(**{**arguments, "global_offsets": arguments["global_offsets"] + 0.5})
+
+
+def other_sign(**arguments):
+    changed = {name: -arguments[name] for name in ("global_offsets", "local_offsets")}
+    return oracle.extract_patches(**{**arguments, **changed})
+
+
+def conjugated(**arguments):
+    return oracle.extract_patches(**arguments).conj()
+
+
+def dimmed(**arguments):
+    return oracle.extract_patches(**arguments) * np.float32(1 - 1e-6)
+
+
+def not_the_same_in_large_batches(**arguments):
+    out = oracle.extract_patches(**arguments)
+    return out if len(out) < 4 else np.nextafter(out.real, np.float32(9)) + 1j * out.imag
+
+
+def depends_on_order(**arguments):
+    out = oracle.extract_patches(**arguments)
+    out[0] *= np.float32(1 + 1e-6)
+    return out
+
+
+def writes_into_its_input(**arguments):
+    out = oracle.extract_patches(**arguments)
+    arguments["local_offsets"][0] += 1.0
+    return out
+
+
+class Keeps:
+    def __init__(self):
+        self.kept = None
+
+    def __call__(self, **arguments):
+        if self.kept is None:
+            self.kept = oracle.extract_patches(**arguments)
+        return self.kept
+
+
+class Drifts:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, **arguments):
+        self.calls += 1
+        return oracle.extract_patches(**arguments) * np.float32(1 + 1e-6 * self.calls)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("gradient", swapped),
+        ("gradient", half_a_pixel_off),
+        ("gradient", other_sign),
+        ("constant_object", dimmed),
+        ("constant_object", conjugated),
+        ("integer_slicing", half_a_pixel_off),
+        ("integer_slicing", dimmed),
+        ("dot_product", swapped),
+        ("dot_product", conjugated),
+        ("impulse_matrix", conjugated),
+        ("impulse_matrix", swapped),
+        ("batch_size", not_the_same_in_large_batches),
+        ("order", depends_on_order),
+        ("earlier_calls", Keeps()),
+        ("earlier_calls", Drifts()),
+        ("inputs_unchanged", writes_into_its_input),
+    ],
+)
+def test_a_broken_extraction_is_seen(scan_path, name, broken):
+    found = probe(name, broken, scan_path)
+    assert not found.passed, found
+
+
+def placed_swapped(**arguments):
+    return oracle.shift_and_sum(**{**arguments, "global_offsets": arguments["global_offsets"][..., ::-1]})
+
+
+def placed_half_off(**arguments):
+    patches = arguments["obj_tensor"]
+    blurred = (patches + np.roll(patches, 1, axis=2)) / 2
+    return oracle.shift_and_sum(**{**arguments, "obj_tensor": blurred})
+
+
+def last_patch_lost(**arguments):
+    patches = arguments["obj_tensor"].copy()
+    patches[-1] = 0
+    return oracle.shift_and_sum(**{**arguments, "obj_tensor": patches})
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("delta", placed_swapped),
+        ("delta", placed_half_off),
+        ("count_canvas", last_patch_lost),
+        ("dot_product", placed_half_off),
+        ("dot_product", last_patch_lost),
+        ("impulse_matrix", placed_swapped),
+    ],
+)
+def test_a_broken_placement_is_seen(scan_path, name, broken):
+    found = probe(name, broken, scan_path, kernel="reassembly")
+    assert not found.passed, found
+
+
+def test_an_unknown_probe_is_refused(scan_path):
+    with pytest.raises(ValueError, match="must be one of gradient"):
+        probe("guess", oracle.extract_patches, scan_path)

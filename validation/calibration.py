@@ -1,0 +1,146 @@
+"""The instruments against known quantities, before anything counts.
+
+A run whose calibration fails is an instrument failure and gives no verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from validation import memory, timing, workloads
+from validation.compare import compare
+from validation.records import CalibrationCheck, Case
+
+SLEEP_S = 0.05
+BLOCK_BYTES = 256 * 2**20
+OFF_BY = 2e-6
+_REPETITIONS = 5
+_SAMPLE_S = 0.01
+_CASE = Case(
+    case_id="calibration",
+    kernel="patch_extraction",
+    N=16,
+    gridsize=2,
+    batch=6,
+    dtype="complex64",
+    height=61,
+    width=83,
+    pattern="raster",
+    seed=0,
+)
+
+
+def check(
+    instrument: str, expected: float, measured: float, limit: float, unit: str, detail: str = ""
+) -> CalibrationCheck:
+    """Judge one reading; ``limit`` is relative to ``expected``, and absolute where that is zero."""
+    deviation = abs(measured - expected) / abs(expected) if expected else abs(measured)
+    return CalibrationCheck(
+        instrument=instrument,
+        expected=expected,
+        measured=measured,
+        limit=limit,
+        unit=unit,
+        passed=bool(deviation <= limit),
+        detail=detail,
+    )
+
+
+def clock() -> tuple[CalibrationCheck, ...]:
+    """Time a known sleep and a call that does nothing, both by the timer of the arms."""
+    sleeps = [timing.time_call(lambda: time.sleep(SLEEP_S), {})[0] for _ in range(_REPETITIONS)]
+    nothing = [timing.time_call(lambda: None, {})[0] for _ in range(100)]
+    return (
+        check("clock: sleep", SLEEP_S, min(sleeps), 0.05, "s", f"shortest of {_REPETITIONS}"),
+        check(
+            "clock: no-op",
+            0.0,
+            float(np.median(nothing)) / _SAMPLE_S,
+            0.01,
+            "of a 10 ms sample",
+            "median of 100; what the timer itself adds",
+        ),
+    )
+
+
+def _touch_numpy() -> float:
+    block = np.ones(BLOCK_BYTES // 8)
+    return float(block[-1])
+
+
+def _touch_tensorflow() -> float:
+    import tensorflow as tf
+
+    block = tf.ones([BLOCK_BYTES // 4], tf.float32)
+    return float(block[-1])
+
+
+def memory_meter() -> tuple[CalibrationCheck, ...]:
+    """Read a block that is touched and freed at once, cold through NumPy, warm through TensorFlow."""
+    limit = 0.02 if memory.meter() == memory.KERNEL_METER else 0.1
+    found = []
+    touches: tuple[tuple[str, Callable[[], float]], ...] = (("NumPy", _touch_numpy), ("TensorFlow", _touch_tensorflow))
+    for name, touch in touches:
+        touch()  # so that what is read is a warm call, where an arena would hide the block
+        baseline, peak, _ = memory.high_water(touch)
+        found.append(check(f"memory: {name}", BLOCK_BYTES, peak - baseline, limit, "bytes", memory.meter()))
+    return tuple(found)
+
+
+def equivalence() -> tuple[CalibrationCheck, ...]:
+    """Show the comparison an output that is off by 2e-6 in one element, and one that is off by one ULP."""
+    rng = np.random.default_rng(0)
+    right = (rng.uniform(0.5, 1.0, (4, 16, 16, 3)) + 1j * rng.uniform(0.5, 1.0, (4, 16, 16, 3))).astype(np.complex64)
+    names = {"expected_name": "made", "actual_name": "made, one element changed"}
+    off, last_place = right.copy(), right.copy()
+    off[2, 7, 3, 1] += OFF_BY
+    last_place.imag[1, 4, 15, 2] = np.nextafter(last_place.imag[1, 4, 15, 2], np.float32(2))
+    refused = compare(right, off, atol=1e-6, **names)
+    seen = compare(right, last_place, atol=1e-6, **names)
+    return (
+        # One rounding to float32 of numbers below 1 moves the difference by up to 6e-8.
+        check("comparison: one element off", OFF_BY, refused.max_abs_error or 0.0, 0.05, "absolute"),
+        check("comparison: refused", 1.0, float(not refused.passed), 0.0, "yes"),
+        check("comparison: one ULP", 1.0, float(seen.max_ulp or 0), 0.0, "ULP"),
+        check("comparison: element found", 1.0, float(seen.worst_index == (1, 4, 15, 2)), 0.0, "yes"),
+    )
+
+
+def _digest(arguments: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arguments):
+        digest.update(np.asarray(arguments[name]).tobytes())
+    return digest.hexdigest()
+
+
+def seed(scan_path: str) -> tuple[CalibrationCheck, ...]:
+    """Make the same case twice and another seed once."""
+    import msgspec
+
+    one, two = (_digest(workloads.build(_CASE, scan_path)) for _ in range(2))
+    other = _digest(workloads.build(msgspec.structs.replace(_CASE, seed=1), scan_path))
+    return (
+        check("seed: same bits", 1.0, float(one == two), 0.0, "yes"),
+        check("seed: another seed differs", 1.0, float(one != other), 0.0, "yes"),
+    )
+
+
+def calibrate(scan_path: str) -> tuple[CalibrationCheck, ...]:
+    """Check every instrument; in a process where no TensorFlow operation has run.
+
+    Parameters
+    ----------
+    scan_path : str
+        The .npz that feeds the workloads.
+
+    Returns
+    -------
+    tuple of CalibrationCheck
+    """
+    memory.return_freed_memory()
+    return (*clock(), *memory_meter(), *equivalence(), *seed(scan_path))
