@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
+import msgspec
+
 from validation.errors import UsageError
 from validation.records import Dtype, Kernel, Scan
 from validation.sweeps import ALL_CHECKS, PROTOCOL, PlannedCase, Sweep, make_case
@@ -83,6 +85,8 @@ def quick(scan: Scan, seed: int) -> Sweep:
         protocol=PROTOCOL,
         cases=cases,
         reference_case_id=reference.case.case_id,
+        probed=(_case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),),
+        probes=("gradient", "integer_slicing"),
     )
 
 
@@ -92,7 +96,7 @@ def covering_rows() -> list[tuple[Any, ...]]:
     A third value can make a row too large; such rows are left out, and every pair still occurs in
     another (a test counts them).
     """
-    from allpairspy import AllPairs
+    from allpairspy import AllPairs  # type: ignore[import-untyped]  # it ships no type information
 
     from validation.workloads import PATTERNS
 
@@ -194,10 +198,46 @@ def full(scan: Scan, seed: int) -> Sweep:
         cases=tuple(cases.values()),
         reference_case_id=reference.case.case_id,
         reassembly_case_id=reassembly.case.case_id,
+        probed=_probed(seed),
+        suite=True,
     )
 
 
-BUILT_IN: dict[str, Callable[[Scan, int], Sweep]] = {"smoke": smoke, "quick": quick, "full": full}
+def _probed(seed: int) -> tuple[PlannedCase, ...]:
+    extraction: tuple[tuple[int, str, Dtype], ...] = ((32, "border", "complex64"), (64, "fermat", "complex128"))
+    return (
+        *(
+            _case(
+                "patch_extraction",
+                N=N,
+                gridsize=2,
+                batch=5,
+                pattern=pattern,
+                dtype=dtype,
+                shape=(61, 83),
+                seed=seed,
+                every_candidate=pattern == "border",
+            )
+            for N, pattern, dtype in extraction
+        ),
+        _case(
+            "reassembly", N=32, gridsize=1, batch=30, pattern="fermat", shape=(61, 83), seed=seed, every_candidate=True
+        ),
+    )
+
+
+def nightly(scan: Scan, seed: int) -> Sweep:
+    """Make the full sweep, and measure peers; the gallery of mutants runs after it."""
+    base = full(scan, seed)
+    measured = _measured(
+        "patch_extraction", N=64, gridsize=2, batch=100, pattern="scan", shape=scan.object_shape, seed=seed
+    )
+    with_peers = msgspec.structs.replace(measured, peers=True)
+    others = tuple(planned for planned in base.cases if planned.case != measured.case)
+    return msgspec.structs.replace(base, name="nightly", cases=(*others, with_peers), mutants=True)
+
+
+BUILT_IN: dict[str, Callable[[Scan, int], Sweep]] = {"smoke": smoke, "quick": quick, "full": full, "nightly": nightly}
 
 
 def expand(name: str, scan: Scan, seed: int) -> Sweep:

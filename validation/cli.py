@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from validation.errors import CommandError, UsageError
+from validation.errors import CommandError, InstrumentError, UsageError
 
 INTERRUPTED = 130
 
@@ -71,7 +71,7 @@ def run(as_json: bool, memory_limit_gib: float | None, **values: Any) -> None:
     import contextlib
 
     from validation import progress, summary
-    from validation.run import Options
+    from validation.declaration import Options
     from validation.run import run as run_sweep
 
     options = Options(
@@ -154,6 +154,22 @@ def reproduce(case_id: str, **values: Any) -> None:
 
     found = reproducing.reproduce(case_id, **values)
     click.echo("\n".join(reproducing.lines(found)))
+
+
+@cli.command()
+@click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per finding.")
+def doctor(start: Any, as_json: bool) -> None:
+    """Look at this machine, and say what would make a run untrustworthy."""
+    import msgspec
+
+    from validation import doctor as examining
+
+    findings = [*examining.look_at_machine(), *examining.look_at_children(start)]
+    told = [msgspec.json.encode(finding).decode() for finding in findings] if as_json else examining.lines(findings)
+    click.echo("\n".join(told))
+    if any(finding.state == "bad" for finding in findings):
+        sys.exit(InstrumentError.exit_code)
 
 
 @cli.command("demo-data")

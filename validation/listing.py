@@ -11,7 +11,7 @@ from validation.catalogue import expand
 from validation.errors import NothingRanError
 from validation.law import ReferenceLaw
 from validation.measure import ORACLE, REFERENCE
-from validation.plan import Item, plan_items
+from validation.plan import CaseItem, plan_items
 from validation.provenance import find_ptycho
 from validation.sweeps import Sweep, select
 from validation.workloads import predicted_bytes
@@ -20,7 +20,7 @@ from validation.workloads import predicted_bytes
 CHILD_S = 2.5
 
 
-def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw) -> float:
+def predicted_time_s(item: CaseItem, sweep: Sweep, law: ReferenceLaw) -> float:
     """Predict how long an item takes, roughly: its children, and the calls of the reference.
 
     The candidate's steady calls are not counted; how fast they are is what the run finds out.
@@ -56,6 +56,10 @@ def lines(
     law = ReferenceLaw()
     listed, total_s = [], 0.0
     for item in plan_items(chosen, candidate):
+        if not isinstance(item, CaseItem):
+            total_s += CHILD_S
+            listed.append(msgspec.json.encode({"key": item.key}).decode() if as_json else item.key)
+            continue
         case = item.planned.case
         need = max(predicted_bytes(case, name) for name in (item.candidate, REFERENCE, ORACLE))
         time_s = predicted_time_s(item, chosen, law)

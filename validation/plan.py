@@ -1,14 +1,16 @@
-"""From a sweep to the lines that a run will write: which candidate meets which case."""
+"""From a sweep to the lines that a run will write: what meets what, one item for each line."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from validation.measure import ORACLE, REFERENCE
-from validation.records import Check, Failure, Planned, Record, Role
+from validation.records import Case, Check, Failure, Planned, Record, Role
 from validation.sweeps import EQUIVALENCE, PlannedCase, Sweep
 
 
-class Item(Record, frozen=True, kw_only=True):
-    """One case for one candidate: one line of the results."""
+class CaseItem(Record, frozen=True, kw_only=True):
+    """One case for one candidate."""
 
     planned: PlannedCase
     candidate: str
@@ -21,33 +23,97 @@ class Item(Record, frozen=True, kw_only=True):
         return f"{self.planned.case.case_id}|{self.candidate}"
 
 
-def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:
-    """Pair the cases of a sweep with their candidates.
+class ProbeItem(Record, frozen=True, kw_only=True):
+    """One probe of one candidate."""
 
-    The judged candidate meets every case with all its checks; the others (engines, fallbacks, flag
-    states) meet the cases that ask for them, and are checked for equivalence.
-    """
+    probe: str
+    case: Case
+    candidate: str
+
+    @property
+    def key(self) -> str:
+        """The key of its line."""
+        return f"{self.probe}|{self.case.case_id}|{self.candidate}"
+
+
+class SuiteItem(Record, frozen=True, kw_only=True):
+    """The test suite of the package with the flag in one state."""
+
+    flag: Literal["off", "on"]
+
+    @property
+    def key(self) -> str:
+        """The key of its line."""
+        return f"suite|{self.flag}"
+
+
+Item = CaseItem | ProbeItem | SuiteItem
+
+
+def _candidates_of(kernel: str, judged: str) -> list[tuple[str, Role]]:
+    """Everything else that the project offers for a kernel, with its role."""
     from validation.kernels import candidates
 
-    items = []
+    roles: dict[str, Role] = {"candidate": "candidate", "peer": "peer"}
+    return [
+        (other.name, roles[other.role]) for other in candidates(kernel) if other.name != judged and other.role in roles
+    ]
+
+
+def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:
+    """Pair the cases of a sweep with their candidates, and add its probes and the test suite.
+
+    The judged candidate meets every case with all its checks, and every probe. The others (engines,
+    fallbacks, flag states) meet the cases that ask for them, for equivalence; peers meet the cases that ask
+    for them with all checks.
+    """
+    from validation import probes
+
+    items: list[Item] = []
     for planned in sweep.cases:
-        items.append(Item(planned=planned, candidate=candidate, role="candidate", checks=planned.checks))
+        items.append(CaseItem(planned=planned, candidate=candidate, role="candidate", checks=planned.checks))
+        others = _candidates_of(planned.case.kernel, candidate)
         if planned.every_candidate:
             items.extend(
-                Item(planned=planned, candidate=other.name, role="candidate", checks=EQUIVALENCE)
-                for other in candidates(planned.case.kernel)
-                if other.name != candidate and other.role == "candidate"
+                CaseItem(planned=planned, candidate=name, role=role, checks=EQUIVALENCE)
+                for name, role in others
+                if role == "candidate"
             )
+        if planned.peers:
+            items.extend(
+                CaseItem(planned=planned, candidate=name, role=role, checks=planned.checks)
+                for name, role in others
+                if role == "peer"
+            )
+    for planned in sweep.probed:
+        names = sweep.probes or probes.names(planned.case.kernel)
+        judged = [candidate]
+        if planned.every_candidate:
+            judged += [name for name, role in _candidates_of(planned.case.kernel, candidate) if role == "candidate"]
+        items.extend(
+            ProbeItem(probe=probe, case=planned.case, candidate=name)
+            for name in judged
+            for probe in names
+            if probe in probes.names(planned.case.kernel)
+        )
+    if sweep.suite:
+        items += [SuiteItem(flag="off"), SuiteItem(flag="on")]
     return tuple(items)
 
 
 def planned_lines(items: tuple[Item, ...]) -> tuple[Planned, ...]:
     """Name the lines that a run intends to write."""
-    cases = (Planned(key=item.key, kind="case", optional=item.planned.optional) for item in items)
-    return (Planned(key="calibration", kind="calibration"), *cases)
+    lines = [Planned(key="calibration", kind="calibration")]
+    for item in items:
+        if isinstance(item, CaseItem):
+            optional = item.planned.optional or item.role == "peer"
+            lines.append(Planned(key=item.key, kind="case", optional=optional))
+        else:
+            lines.append(Planned(key=item.key, kind="probe" if isinstance(item, ProbeItem) else "suite"))
+    return tuple(lines)
 
 
-def memory_shortage(item: Item, limit_bytes: int | None) -> Failure | None:
+def memory_shortage(item: CaseItem, limit_bytes: int | None) -> Failure | None:
     """Say so if a child of the item would need more memory than it may take."""
     from validation.workloads import predicted_bytes
 

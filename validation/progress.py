@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import IO, Any
 
-from validation.records import CalibrationResult, Case, CaseResult, Manifest
+from validation.records import (
+    CalibrationResult,
+    CaseResult,
+    Manifest,
+    MutantResult,
+    ProbeResult,
+    ResultLine,
+    SuiteResult,
+)
+from validation.results import key_of
 
 
-def describe_result(line: CaseResult) -> str:
-    """Say what a case gave, in a few words."""
+def name_of(line: ResultLine) -> str:
+    """Name a line in the words of its plan."""
+    return key_of(line).replace("|", " ")
+
+
+def describe_result(line: ResultLine) -> str:
+    """Say what a line holds, in a few words."""
+    if isinstance(line, CalibrationResult):
+        return f"{sum(check.passed for check in line.checks)} of {len(line.checks)} instruments read right"
+    if isinstance(line, ProbeResult):
+        return line.detail if line.figure is None else f"{line.figure:.1e} of {line.limit or 0.0:.1e}, {line.detail}"
+    if isinstance(line, SuiteResult):
+        return f"{line.passed} passed, {line.failed} failed, {line.skipped} skipped"
+    if isinstance(line, MutantResult):
+        return f"rejected by {', '.join(line.rejected_by) or 'nothing'}, must be by {line.expected_criterion}"
     if line.failure is not None:
         return f"{line.failure.reason}: {line.failure.message}"
     if line.measurement is None or line.measurement.equivalence is None:
@@ -26,7 +47,7 @@ def describe_result(line: CaseResult) -> str:
 
 
 class Progress:
-    """Plain lines: one per case when it is done."""
+    """Plain lines: one per result when it is on disk."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self.stream = stream or sys.stdout
@@ -42,7 +63,9 @@ class Progress:
         """Tell the run and its size; ``done`` cases were there before."""
         self.total, self.done = total, done
         before = f", {done} already done" if done else ""
-        self._say(f"run {manifest.run_id}: sweep {manifest.sweep}, {total} cases{before}, scan {manifest.scan.name}")
+        self._say(
+            f"run {manifest.run_id}: sweep {manifest.sweep}, {total} lines planned{before}, scan {manifest.scan.name}"
+        )
 
     def note(self, text: str) -> None:
         """Tell something out of the ordinary."""
@@ -51,22 +74,15 @@ class Progress:
     def step(self, text: str) -> None:
         """Tell what is being done now; plain lines leave it out."""
 
-    def calibrated(self, line: CalibrationResult) -> None:
-        """Tell that the instruments read right."""
-        self._say(f"calibration: {len(line.checks)} instruments read right")
-
-    def case_started(self, case: Case, candidate: str) -> None:
-        """Tell that a case starts; plain lines leave it out."""
-
-    def case_done(self, line: CaseResult, passed: bool) -> None:
-        """Tell what a case gave."""
-        self.done += 1
+    def line_done(self, line: ResultLine, passed: bool) -> None:
+        """Tell what a line holds that is now on disk."""
+        count = ""
+        if not isinstance(line, CalibrationResult):
+            self.done += 1
+            count = f"[{self.done}/{self.total}] "
         self.failed += not passed
-        state = "ok" if passed else "FAILED"
-        self._say(
-            f"[{self.done}/{self.total}] {state:6} {line.case.case_id} {line.candidate}: "
-            f"{describe_result(line)} ({line.wall_s:.1f} s)"
-        )
+        took = f" ({line.wall_s:.1f} s)" if isinstance(line, CaseResult) else ""
+        self._say(f"{count}{'ok' if passed else 'FAILED':6} {name_of(line)}: {describe_result(line)}{took}")
 
 
 class JsonProgress(Progress):
@@ -77,26 +93,16 @@ class JsonProgress(Progress):
 
     def begin(self, manifest: Manifest, total: int, done: int) -> None:
         """Tell the run and its size."""
-        self._event("begin", run_id=manifest.run_id, sweep=manifest.sweep, cases=total, done=done)
+        self._event("begin", run_id=manifest.run_id, sweep=manifest.sweep, lines=total, done=done)
 
     def note(self, text: str) -> None:
         """Tell something out of the ordinary."""
         self._event("note", text=text)
 
-    def calibrated(self, line: CalibrationResult) -> None:
-        """Tell that the instruments read right."""
-        self._event("calibrated", instruments=len(line.checks))
-
-    def case_done(self, line: CaseResult, passed: bool) -> None:
-        """Tell what a case gave."""
-        self._event(
-            "case",
-            case_id=line.case.case_id,
-            candidate=line.candidate,
-            passed=passed,
-            failure=None if line.failure is None else line.failure.reason,
-            wall_s=line.wall_s,
-        )
+    def line_done(self, line: ResultLine, passed: bool) -> None:
+        """Tell what a line holds that is now on disk."""
+        failure = line.failure.reason if isinstance(line, CaseResult) and line.failure else None
+        self._event("line", key=key_of(line), passed=passed, failure=failure, text=describe_result(line))
 
 
 class BarProgress(Progress):
@@ -121,7 +127,6 @@ class BarProgress(Progress):
         )
         self.task = self.bar.add_task("starting", total=None, step="")
         self.worst = 0.0
-        self.started = time.monotonic()
 
     def __enter__(self) -> BarProgress:
         self.bar.start()
@@ -142,12 +147,15 @@ class BarProgress(Progress):
         """Show what is being done now."""
         self.bar.update(self.task, step=text)
 
-    def case_done(self, line: CaseResult, passed: bool) -> None:
-        """Tell what a case gave."""
-        super().case_done(line, passed)
-        equivalence = line.measurement.equivalence if line.measurement else None
+    def line_done(self, line: ResultLine, passed: bool) -> None:
+        """Tell what a line holds, and keep the worst error so far in sight."""
+        super().line_done(line, passed)
+        equivalence = line.measurement.equivalence if isinstance(line, CaseResult) and line.measurement else None
         if equivalence is not None and equivalence.candidate_vs_oracle.max_abs_error is not None:
             self.worst = max(self.worst, equivalence.candidate_vs_oracle.max_abs_error)
         self.bar.update(
-            self.task, advance=1, description=f"{self.failed} failed, worst error {self.worst:.1e}", step=""
+            self.task,
+            completed=self.done,
+            description=f"{self.failed} failed, worst error {self.worst:.1e}",
+            step="",
         )

@@ -26,20 +26,23 @@ class PlannedCase(Record, frozen=True, kw_only=True):
     """A case, what is measured of it, and whether the gate may do without it.
 
     ``every_candidate`` asks for all engines, fallbacks and flag states of ``ptycho`` besides the one
-    that is judged.
+    that is judged, ``peers`` for what a user might pick instead.
     """
 
     case: Case
     checks: tuple[Check, ...] = EQUIVALENCE
     optional: bool = False
     every_candidate: bool = False
+    peers: bool = False
 
 
 class Sweep(Record, frozen=True, kw_only=True):
     """A declared set of cases.
 
     ``reference_case_id`` is the case that the speed and memory criteria are judged at;
-    ``provisional`` marks a sweep whose verdict is no evidence.
+    ``provisional`` marks a sweep whose verdict is no evidence. ``probed`` are the cases that probes run at,
+    ``probes`` their names (empty: all of the kernel's); ``suite`` asks for the package's own tests with the
+    flag in both states, ``mutants`` for the gallery of known-bad implementations.
     """
 
     name: str
@@ -49,6 +52,10 @@ class Sweep(Record, frozen=True, kw_only=True):
     cases: tuple[PlannedCase, ...]
     reference_case_id: str
     reassembly_case_id: str | None = None
+    probed: tuple[PlannedCase, ...] = ()
+    probes: tuple[str, ...] = ()
+    suite: bool = False
+    mutants: bool = False
 
 
 def make_case(
@@ -123,7 +130,9 @@ def select(
     dtype: tuple[str, ...] = (),
     kernel: tuple[str, ...] = (),
 ) -> Sweep:
-    """Keep the cases that match every filter given. A filtered sweep is provisional.
+    """Keep the cases that match every filter given.
+
+    A filtered sweep is provisional, and leaves out the test suite and the mutants.
 
     Parameters
     ----------
@@ -136,13 +145,20 @@ def select(
     words = (text or "").split()
     if not words and not any(wanted.values()):
         return sweep
-    kept = tuple(
-        planned
-        for planned in sweep.cases
-        if all(word in planned.case.case_id for word in words)
-        and all(not values or getattr(planned.case, name) in values for name, values in wanted.items())
+
+    def keep(planned: PlannedCase) -> bool:
+        return all(word in planned.case.case_id for word in words) and all(
+            not values or getattr(planned.case, name) in values for name, values in wanted.items()
+        )
+
+    return msgspec.structs.replace(
+        sweep,
+        cases=tuple(filter(keep, sweep.cases)),
+        probed=tuple(filter(keep, sweep.probed)),
+        provisional=True,
+        suite=False,
+        mutants=False,
     )
-    return msgspec.structs.replace(sweep, cases=kept, provisional=True)
 
 
 class CaseTable(Record, frozen=True, kw_only=True):
@@ -162,6 +178,7 @@ class CaseTable(Record, frozen=True, kw_only=True):
     checks: tuple[Check, ...] = EQUIVALENCE
     optional: bool = False
     every_candidate: bool = False
+    peers: bool = False
     reference: bool = False
 
 
@@ -213,6 +230,7 @@ def read_sweep(path: Path, scan: Scan, seed: int) -> Sweep:
                     checks=table.checks,
                     optional=table.optional,
                     every_candidate=table.every_candidate,
+                    peers=table.peers,
                 )
             )
             if table.reference:

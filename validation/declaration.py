@@ -1,0 +1,131 @@
+"""What a run is, declared before it starts: its options, its sweep, its planned lines, its manifest."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from pathlib import Path
+
+from validation import provenance, results, scans
+from validation.catalogue import expand
+from validation.errors import NothingRanError, UsageError
+from validation.plan import Item, plan_items, planned_lines
+from validation.records import SCHEMA_VERSION, Manifest, Record
+from validation.runner import Mode, worker_environment
+from validation.suite import find_suite
+from validation.sweeps import CANDIDATE, Sweep, select
+
+
+class Options(Record, frozen=True, kw_only=True):
+    """What the user asked for. ``data`` and ``ptycho`` are paths as given."""
+
+    sweep: str
+    out: str
+    command: str
+    data: str | None = None
+    ptycho: str | None = None
+    candidate: str = CANDIDATE
+    seed: int = 0
+    resume: bool = False
+    start: Mode = "fork"
+    threads: int | None = None
+    timeout_s: float = 600.0
+    memory_limit_bytes: int | None = None
+    text: str | None = None
+    N: tuple[int, ...] = ()
+    gridsize: tuple[int, ...] = ()
+    batch: tuple[int, ...] = ()
+    dtype: tuple[str, ...] = ()
+    kernel: tuple[str, ...] = ()
+
+    def resume_command(self) -> str:
+        """Give the command that continues this run."""
+        return self.command if self.resume else f"{self.command} --resume"
+
+
+class Declaration(Record, frozen=True, kw_only=True):
+    """A run as it is meant to be."""
+
+    sweep: Sweep
+    items: tuple[Item, ...]
+    manifest: Manifest
+    threads: int
+
+
+def now() -> str:
+    """Give the time, ISO 8601 in UTC."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def declare(options: Options) -> Declaration:
+    """Declare a run; reads headers and sources only, and starts nothing.
+
+    Raises
+    ------
+    UsageError
+        If an option is at fault.
+    NothingRanError
+        If no case is left after the filters.
+    """
+    scan = scans.peek(options.data)
+    kernel = options.kernel
+    if ":" in options.candidate and not kernel:
+        kernel = ("patch_extraction",)  # a function of the user's is one kernel's; --kernel says otherwise
+    sweep = select(
+        expand(options.sweep, scan, options.seed),
+        text=options.text,
+        N=options.N,
+        gridsize=options.gridsize,
+        batch=options.batch,
+        dtype=options.dtype,
+        kernel=kernel,
+    )
+    if not sweep.cases:
+        raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
+    threads = options.threads or provenance.usable_cores()
+    origin = provenance.describe(options.ptycho, worker_environment(threads))
+    items = tuple(
+        item
+        for item in plan_items(sweep, options.candidate)
+        if not item.key.startswith("suite|") or find_suite(options.ptycho) is not None
+    )
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        run_id=f"{stamp}-{secrets.token_hex(4)}",
+        created_at=now(),
+        sweep=sweep.name,
+        provisional=sweep.provisional,
+        seed=sweep.seed,
+        command=options.command,
+        scan=scan,
+        reference_case_id=sweep.reference_case_id,
+        reassembly_case_id=sweep.reassembly_case_id,
+        candidate=options.candidate,
+        planned=planned_lines(items),
+        protocol=sweep.protocol,
+        provenance=origin,
+    )
+    return Declaration(sweep=sweep, items=items, manifest=manifest, threads=threads)
+
+
+def open_to_continue(path: Path, fresh: Manifest) -> results.RunFolder:
+    """Open the run to continue, and see that it is the same run on the same machine and kernel."""
+    folder = results.RunFolder.open(path)
+    old, new = folder.manifest, fresh
+    for what, was, is_now in (
+        ("the kernel's sources (digest)", old.provenance.kernel_digest, new.provenance.kernel_digest),
+        ("the machine (fingerprint)", old.provenance.machine.fingerprint, new.provenance.machine.fingerprint),
+        ("the versions", old.provenance.versions, new.provenance.versions),
+        ("the thread settings", old.provenance.threads, new.provenance.threads),
+        ("the scan (sha256)", old.scan.sha256, new.scan.sha256),
+        ("the sweep", old.sweep, new.sweep),
+        ("the planned cases", old.planned, new.planned),
+    ):
+        if was != is_now:
+            shown = f": {was} then, {is_now} now" if isinstance(was, str) else ""
+            raise UsageError(
+                f"{path} can only be continued where nothing changed, but {what} did{shown}; "
+                "start a new run in another folder"
+            )
+    return folder
