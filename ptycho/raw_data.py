@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial import cKDTree
 
-from ptycho import params
+from ptycho import params, patches
 from ptycho import tf_helper as hh
 from ptycho.checks import (
     check_flat_offsets,
@@ -229,11 +229,13 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
     offsets_f = group_offsets(global_offsets, local_offsets, gridsize)
     gt_padded = hh.pad(image[tf.newaxis, :, :, tf.newaxis], N // 2)
     c = gridsize * gridsize
-    B = offsets_f.shape[0] // c
+    B = None if offsets_f.shape[0] is None else offsets_f.shape[0] // c
     use_batched, source = _choose_batched(config)
     logger.info("patch extraction: %s implementation, set by %s", "batched" if use_batched else "iterative", source)
-    implementation = _get_image_patches_batched if use_batched else _get_image_patches_iterative
-    return implementation(gt_padded, offsets_f, N, B, c)
+    if not use_batched:
+        return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
+    chunk_size = _setting("patch_extraction_batch_size", None, config)
+    return _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size)
 
 
 def _choose_batched(config):
@@ -256,7 +258,7 @@ def _choose_batched(config):
 
 
 def _setting(name, argument, config):
-    """Precedence of N and gridsize: argument, then config, then the legacy dictionary."""
+    """Take a setting from the argument, else from the config, else from the legacy dictionary."""
     if argument is not None:
         return argument
     if config is not None:
@@ -279,6 +281,10 @@ def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):
     -------
     tensor, shape (B, N, N, c), complex64
     """
+    if not tf.executing_eagerly():
+        raise ValueError(
+            "the iterative implementation works eagerly only; inside tf.function set use_batched_patch_extraction"
+        )
     gt_padded = check_padded(gt_padded)
     positions = check_flat_offsets(offsets_f, B, c)
     canvas = np.zeros((B, N, N, c), dtype=np.complex64)
@@ -288,15 +294,28 @@ def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):
     return tf.convert_to_tensor(canvas)
 
 
-def _get_image_patches_batched(gt_padded, offsets_f, N, B, c):
-    """Extract all patches with one batched translation of the object, repeated once per patch.
+def _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size=None, engine=None):
+    """Extract patches by touching only the window of the object under each of them.
 
-    Arguments and result are those of `_get_image_patches_iterative`. Takes ``B * c`` times the memory of
-    the padded object, and translates pixels that no patch keeps.
+    Same arguments and bits as `_get_image_patches_iterative`; no loop over patches in Python. Gradients
+    flow to the object, not to the offsets. Inside ``tf.function`` B may be None (unknown).
+
+    Parameters
+    ----------
+    gt_padded : tensor, shape (1, H + 2*(N//2), W + 2*(N//2), 1), complex64 or complex128
+    offsets_f : tensor, shape (B*c, 1, 2, 1) or (B*c, 1, 1, 2), float32
+        [x, y] in pixels.
+    N, B, c : int
+        Patch size, number of groups, channels per group.
+    chunk_size : int, optional
+        Groups in work at a time; bounds the memory beyond the output, changes no bit.
+    engine : {'native', 'xla'}, optional
+        See `ptycho.patches.extract`.
+
+    Returns
+    -------
+    tensor, shape (B, N, N, c), complex64
     """
     gt_padded = check_padded(gt_padded)
     positions = check_flat_offsets(offsets_f, B, c)
-    repeated = tf.repeat(gt_padded, B * c, axis=0)
-    translated = hh.translate(repeated, -positions)[:, :N, :N, 0]
-    grouped = tf.reshape(translated, [B, c, N, N])
-    return tf.cast(tf.transpose(grouped, [0, 2, 3, 1]), tf.complex64)
+    return patches.extract(gt_padded, positions, N, B, c, chunk_size, engine)

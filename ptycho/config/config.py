@@ -36,11 +36,14 @@ class ModelConfig:
         Groups hold ``gridsize**2`` patches, one per channel.
     use_batched_patch_extraction : bool
         Extract patches by the batched implementation instead of the loop.
+    patch_extraction_batch_size : int or None
+        Groups the batched implementation works on at a time; None chooses by memory. Changes no bit.
     """
 
     N: int = 64
     gridsize: int = 1
     use_batched_patch_extraction: bool = False
+    patch_extraction_batch_size: int | None = None
 
     def __post_init__(self) -> None:
         _require_int("N", self.N, 2, even=True)
@@ -49,6 +52,8 @@ class ModelConfig:
             raise ValueError(
                 f"use_batched_patch_extraction must be True or False, got {self.use_batched_patch_extraction!r}"
             )
+        if self.patch_extraction_batch_size is not None:
+            _require_int("patch_extraction_batch_size", self.patch_extraction_batch_size, 1)
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,18 @@ def test_the_flag_must_be_a_boolean():
     image = make_object()
     with pytest.raises(ValueError, match="must be True or False, got 1"):
         raw_data.get_image_patches(image, *to_offsets(np.full((1, 2), 9.0), 1), N=8, gridsize=1)
+
+
+def test_the_batch_size_reaches_the_batched_implementation(monkeypatch):
+    seen = []
+    original = raw_data._get_image_patches_batched
+    monkeypatch.setattr(raw_data, "_get_image_patches_batched", lambda *a: (seen.append(a[-1]), original(*a))[1])
+    image, offsets = make_object(), to_offsets(np.full((4, 2), 30.0), 1)
+    for size in (None, 3):
+        model = ModelConfig(N=8, use_batched_patch_extraction=True, patch_extraction_batch_size=size)
+        raw_data.get_image_patches(image, *offsets, config=TrainingConfig(model=model))
+        update_legacy_dict(params.cfg, model)
+        raw_data.get_image_patches(image, *offsets)
+    assert seen == [None, None, 3, 3]
+    with pytest.raises(ValueError, match="patch_extraction_batch_size must be an integer of at least 1, got 0"):
+        ModelConfig(patch_extraction_batch_size=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ptycho import params
+from ptycho import native, params
 from ptycho.config.config import ModelConfig, TrainingConfig
 from ptycho.raw_data import _get_image_patches_batched, _get_image_patches_iterative, get_image_patches
 from ptycho.tf_helper import pad
@@ -132,19 +132,212 @@ def test_bad_input_is_refused_with_what_was_expected_and_what_came(changes, mess
         get_image_patches(**arguments)
 
 
+def padded_workload(pattern="interior", N=16, gridsize=2, B=5, dtype=np.complex64, shape=(83, 71)):
+    """Padded object and flat offsets, the arguments of both implementations."""
+    image = make_object(*shape, dtype=dtype)
+    c = gridsize**2
+    offsets = flat(*to_offsets(make_positions(pattern, B * c, *image.shape), gridsize)).reshape(-1, 1, 2, 1)
+    return pad(image[None, :, :, None], N // 2), offsets, N, B, c
+
+
+def bits(tensor):
+    return np.ascontiguousarray(tensor).view(np.int32)
+
+
+ENGINES = ("native", "xla")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
 @pytest.mark.parametrize(("N", "gridsize", "B"), [(16, 1, 1), (16, 2, 5), (8, 3, 2), (16, 2, 0)])
-def test_batched_and_iterative_give_the_same_bits(pattern, dtype, N, gridsize, B):
-    image = make_object(dtype=dtype)
-    c = gridsize**2
-    offsets = flat(*to_offsets(make_positions(pattern, B * c, *image.shape), gridsize)).reshape(-1, 1, 2, 1)
-    padded = pad(image[None, :, :, None], N // 2)
-    reference = _get_image_patches_iterative(padded, offsets, N, B, c).numpy()
+def test_batched_and_iterative_give_the_same_bits(engine, pattern, dtype, N, gridsize, B):
+    padded, offsets, *sizes = padded_workload(pattern, N, gridsize, B, dtype)
+    reference = _get_image_patches_iterative(padded, offsets, *sizes)
     for layout in (offsets, np.swapaxes(offsets, 2, 3)):
-        result = _get_image_patches_batched(padded, layout, N, B, c).numpy()
+        result = _get_image_patches_batched(padded, layout, *sizes, engine=engine)
         assert result.dtype == reference.dtype
-        np.testing.assert_array_equal(result.view(np.int32), reference.view(np.int32))
+        assert result.shape == reference.shape
+        np.testing.assert_array_equal(bits(result), bits(reference))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(5, 3), (1, 1), (40, 200)])
+def test_objects_smaller_than_N_and_far_from_square_give_the_same_bits(engine, shape):
+    arguments = padded_workload("border", 32, 1, 6, shape=shape)
+    result = _get_image_patches_batched(*arguments, engine=engine)
+    np.testing.assert_array_equal(bits(result), bits(_get_image_patches_iterative(*arguments)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_coordinates_that_round_to_integers_give_the_same_bits(engine):
+    near = np.array([[63.999996, 31.999998], [-1e-7, 2e-7], [99.99999, 27.99999], [-8.000001, 119.99999]], np.float32)
+    image = make_object(140, 150)
+    padded = pad(image[None, :, :, None], 32)
+    arguments = (padded, near.reshape(-1, 1, 2, 1), 64, 4, 1)
+    result = _get_image_patches_batched(*arguments, engine=engine)
+    np.testing.assert_array_equal(bits(result), bits(_get_image_patches_iterative(*arguments)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_bits_do_not_depend_on_the_chunk_size(engine):
+    arguments = padded_workload("border", B=23)
+    expected = bits(_get_image_patches_iterative(*arguments))
+    for chunk_size in (1, 2, 7, 23, 100):
+        result = _get_image_patches_batched(*arguments, chunk_size=chunk_size, engine=engine)
+        np.testing.assert_array_equal(bits(result), expected)
+
+
+def test_bits_do_not_depend_on_threads_or_on_the_order_of_patches(monkeypatch):
+    padded, offsets, *sizes = padded_workload("interior", B=40)
+    expected = bits(_get_image_patches_batched(padded, offsets, *sizes, chunk_size=1))
+    for threads in (1, 3):
+        monkeypatch.setattr(native, "thread_count", lambda n=threads: n)
+        np.testing.assert_array_equal(bits(_get_image_patches_batched(padded, offsets, *sizes, chunk_size=1)), expected)
+    order = np.random.default_rng(0).permutation(40)
+    shuffled = offsets.reshape(40, 4, 1, 2, 1)[order].reshape(offsets.shape)
+    result = bits(_get_image_patches_batched(padded, shuffled, *sizes))
+    np.testing.assert_array_equal(result, expected[order])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_inputs_are_not_changed_and_a_result_stays_when_another_is_made(engine):
+    padded, offsets, *sizes = padded_workload()
+    image, positions = padded.numpy(), offsets.copy()
+    first = _get_image_patches_batched(padded, offsets, *sizes, engine=engine)
+    kept = bits(first).copy()
+    _get_image_patches_batched(padded, offsets + 3, *sizes, engine=engine)
+    np.testing.assert_array_equal(bits(first), kept)
+    np.testing.assert_array_equal(padded.numpy(), image)
+    np.testing.assert_array_equal(offsets, positions)
+
+
+def test_without_numba_the_batched_implementation_still_works(monkeypatch):
+    arguments = padded_workload()
+    monkeypatch.setattr(native, "available", lambda: False)
+    result = _get_image_patches_batched(*arguments)
+    np.testing.assert_array_equal(bits(result), bits(_get_image_patches_iterative(*arguments)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_everything_works_when_functions_run_eagerly(engine):
+    arguments = padded_workload("border", B=6)
+    expected = _get_image_patches_iterative(*arguments).numpy()
+    tf.config.run_functions_eagerly(True)
+    try:
+        result = _get_image_patches_batched(*arguments, engine=engine).numpy()
+        looped = _get_image_patches_iterative(*arguments).numpy()
+    finally:
+        tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(result, expected, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(looped, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [tf.complex64, tf.complex128])
+def test_it_runs_inside_a_function_with_an_unknown_number_of_groups(dtype):
+    config = TrainingConfig(model=ModelConfig(N=16, gridsize=2, use_batched_patch_extraction=True))
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], dtype),
+            tf.TensorSpec([None, 1, 2, 1], tf.float64),
+            tf.TensorSpec([None, 1, 2, 4], tf.float64),
+        ]
+    )
+    def run(image, global_offsets, local_offsets):
+        return get_image_patches(image, global_offsets, local_offsets, config=config)
+
+    image = make_object(dtype=dtype.as_numpy_dtype)
+    for B in (1, 3, 8):
+        offsets = to_offsets(make_positions("border", B * 4, *image.shape), 2)
+        np.testing.assert_array_equal(
+            bits(run(image, *offsets)), bits(get_image_patches(image, *offsets, N=16, gridsize=2))
+        )
+    assert run.experimental_get_tracing_count() == 1
+
+
+def test_the_iterative_implementation_says_that_it_needs_eager_execution():
+    offsets = to_offsets(np.full((4, 2), 20.0), 2)
+    run = tf.function(lambda image: get_image_patches(image, *offsets, N=8, gridsize=2))
+    with pytest.raises(ValueError, match="iterative implementation works eagerly only"):
+        run(make_object())
+
+
+def gradient_by_probing(padded, offsets, N, B, c, upstream):
+    """Adjoint of extraction applied to ``upstream``, from the oracle's weights alone."""
+    real = np.float32 if padded.dtype == tf.complex64 else np.float64
+    canvas = np.zeros(padded.shape[1:3], np.complex128)
+    index = np.arange(N, dtype=real)
+    for p, (ox, oy) in enumerate(offsets.reshape(-1, 2)):
+        sx, sy = index + real(ox), index + real(oy)
+        for (i, y), (j, x) in ((a, b) for a in enumerate(sy) for b in enumerate(sx)):
+            wy, wx = float(y - np.floor(y)), float(x - np.floor(x))
+            value = upstream[p // c, i, j, p % c]
+            for row, v in ((int(np.floor(y)), 1 - wy), (int(np.floor(y)) + 1, wy)):
+                for column, w in ((int(np.floor(x)), 1 - wx), (int(np.floor(x)) + 1, wx)):
+                    if 0 <= row < canvas.shape[0] and 0 <= column < canvas.shape[1]:
+                        canvas[row, column] += v * w * value
+    return canvas
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+@pytest.mark.parametrize("pattern", ["interior", "border"])
+def test_the_gradient_of_extraction_is_placement(engine, dtype, pattern):
+    padded, offsets, N, B, c = padded_workload(pattern, 8, 2, 3, dtype, shape=(20, 27))
+    rng = np.random.default_rng(5)
+    upstream = (rng.normal(size=(B, N, N, c)) + 1j * rng.normal(size=(B, N, N, c))).astype(np.complex64)
+    with tf.GradientTape() as tape:
+        tape.watch(padded)
+        result = _get_image_patches_batched(padded, offsets, N, B, c, engine=engine)
+    gradient = tape.gradient(result, padded, output_gradients=tf.constant(upstream))
+    assert gradient.dtype == padded.dtype
+    expected = gradient_by_probing(padded, offsets, N, B, c, upstream)
+    np.testing.assert_allclose(gradient.numpy()[0, :, :, 0], expected, atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_extraction_and_its_gradient_pass_the_dot_product_test(pattern):
+    padded, offsets, *sizes = padded_workload(pattern, 16, 2, 4)
+    rng = np.random.default_rng(7)
+    with tf.GradientTape() as tape:
+        tape.watch(padded)
+        result = _get_image_patches_batched(padded, offsets, *sizes)
+    y = (rng.normal(size=result.shape) + 1j * rng.normal(size=result.shape)).astype(np.complex64)
+    placed = tape.gradient(result, padded, output_gradients=tf.constant(y)).numpy().astype(np.complex128)
+    extracted = result.numpy().astype(np.complex128)
+    left, right = np.vdot(y.astype(np.complex128), extracted), np.vdot(placed, padded.numpy().astype(np.complex128))
+    assert abs(left - right) <= 1e-7 * np.linalg.norm(extracted) * np.linalg.norm(y)
+
+
+def test_gradients_flow_through_the_dispatcher_and_inside_a_function():
+    image = tf.constant(make_object(30, 25))
+    offsets = to_offsets(make_positions("interior", 4, 30, 25), 2)
+    config = TrainingConfig(model=ModelConfig(N=8, gridsize=2, use_batched_patch_extraction=True))
+
+    def gradient(image):
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            patches = get_image_patches(image, *offsets, config=config)
+            loss = tf.reduce_sum(tf.abs(patches) ** 2)
+        return tape.gradient(loss, image)
+
+    eager, traced = gradient(image).numpy(), tf.function(gradient)(image).numpy()
+    assert np.abs(eager).max() > 0
+    np.testing.assert_allclose(traced, eager, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "fast"}, r"engine must be one of \('native', 'xla'\) or None, got 'fast'"),
+        ({"chunk_size": 0}, "chunk_size must be a positive integer or None, got 0"),
+        ({"chunk_size": True}, "chunk_size must be a positive integer or None, got True"),
+    ],
+)
+def test_bad_options_of_the_batched_implementation_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        _get_image_patches_batched(*padded_workload(), **options)
 
 
 @pytest.mark.parametrize("implementation", [_get_image_patches_iterative, _get_image_patches_batched])

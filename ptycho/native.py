@@ -1,0 +1,90 @@
+"""What the compiled CPU kernels share: compilation, threads, and memory that TensorFlow reads in place."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import itertools
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import tensorflow as tf
+
+logger = logging.getLogger(__name__)
+
+_ALIGNMENT = 64  # bytes; what TensorFlow's own allocator gives
+
+
+def available():
+    """Whether the compiled CPU kernels can be used here."""
+    return importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def compiled(function):
+    """Compile a kernel with numba, once per process; machine code is cached on disk where possible.
+
+    ``contract`` lets the compiler fuse a product and a sum as XLA does in the reference; nothing else of
+    fast-math is allowed. The kernel runs without the interpreter lock.
+    """
+    import numba
+
+    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError as error:  # no writable folder for the cache
+        logger.info("compiled kernels are not cached on disk: %s", error)
+        return numba.njit(**options)(function)
+
+
+def thread_count():
+    """Threads a kernel may use: TensorFlow's intra-op setting, or the processors given to this process."""
+    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    if chosen == 0:
+        text = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+        chosen = int(text) if text.isdigit() else 0
+    return chosen or len(os.sched_getaffinity(0))
+
+
+def run_in_ranges(work, count, smallest):
+    """Call ``work(first, last)`` on disjoint ranges that cover ``range(count)``, on all threads.
+
+    Ranges hold at least ``smallest`` items; a single one runs in the calling thread.
+    """
+    threads = min(thread_count(), max(1, count // smallest))
+    if threads == 1:
+        work(0, count)
+        return
+    parts = min(4 * threads, count // smallest)
+    edges = [count * part // parts for part in range(parts + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, *pair) for pair in itertools.pairwise(edges)]:
+            done.result()
+
+
+def empty_aligned(shape, dtype):
+    """Return an uninitialised array that `as_tensor` can hand over; NumPy asks for huge pages for it."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    buffer = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[start : start + size].view(dtype).reshape(shape)
+
+
+def as_tensor(array):
+    """Hand an array of `empty_aligned` over to TensorFlow without a copy; do not write to it afterwards."""
+    if array.size == 0:
+        return tf.zeros(array.shape, array.dtype)
+    if array.ctypes.data % _ALIGNMENT:  # TensorFlow would abort the process
+        raise ValueError(f"an array aligned to {_ALIGNMENT} bytes is expected, as empty_aligned makes it")
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def as_array(value):
+    """Look at an eager tensor or an array as a C-contiguous NumPy array, without a copy where possible."""
+    if isinstance(value, tf.Tensor):
+        if value.shape.num_elements() == 0 or "CPU" not in value.device:
+            return value.numpy()
+        return np.asarray(memoryview(value))
+    return np.ascontiguousarray(value)

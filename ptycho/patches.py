@@ -1,0 +1,279 @@
+"""Windowed extraction: only the (N+1) x (N+1) pixels under a patch are touched.
+
+Within a patch the shift is constant, so the bilinear weights separate into one per row and one per
+column. They are formed from float32 coordinates exactly as `ptycho.projective_warp_xla` forms them, and
+the four products are summed in its order, so every bit is that of the whole-image translation.
+
+Two engines give the same bits: ``native`` (numba, CPU, eager) writes straight into the output;
+``xla`` runs inside ``tf.function``, on a GPU, and where numba is missing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from ptycho import native
+
+ENGINES = ("native", "xla")
+
+
+def _extract_groups(
+    image,
+    height,
+    width,
+    offsets,
+    one,
+    N,
+    c,
+    first,
+    last,
+    index,
+    x0,
+    y0,
+    wx,
+    wy,
+    regular,
+    corners,
+    rows,
+    rows64,
+    out,
+    out64,
+):
+    """Kernel: write the patches of the groups ``first..last``.
+
+    ``image`` is the padded object as a flat array of (real, imaginary) pairs, ``offsets`` (P, 2) [x, y] in
+    its precision, ``out`` and ``out64`` the (B, N, N, c) complex64 output as flat float32 and as flat
+    uint64; ``index`` is 0..N-1, the rest is scratch of one thread.
+    """
+    for b in range(first, last):
+        for k in range(c):
+            ox = offsets[b * c + k, 0]
+            oy = offsets[b * c + k, 1]
+            contiguous = True
+            for j in range(N):
+                s = index[j] + ox
+                lower = np.floor(s)
+                wx[2 * (k * N + j)] = s - lower
+                wx[2 * (k * N + j) + 1] = s - lower
+                x0[k * N + j] = int(min(max(lower, -2.0), width))
+                contiguous = contiguous and x0[k * N + j] == x0[k * N] + j
+                s = index[j] + oy
+                lower = np.floor(s)
+                wy[k * N + j] = s - lower
+                y0[k * N + j] = int(min(max(lower, -2.0), height))
+            regular[k] = contiguous and x0[k * N] >= 0 and x0[k * N] + N < width
+        for i in range(N):
+            for k in range(c):
+                y = y0[k * N + i]
+                if regular[k] and y >= 0 and y + 1 < height:
+                    source = image
+                    a0 = 2 * (y * width + x0[k * N])
+                    step = 2
+                    a1 = a0 + 2 * width
+                else:
+                    source = corners
+                    a0 = 0
+                    step = 2 * N
+                    a1 = 4 * N
+                    for q in range(4):
+                        yy = y + q // 2
+                        for j in range(N):
+                            xx = x0[k * N + j] + q % 2
+                            inside = yy >= 0 and yy < height and xx >= 0 and xx < width
+                            for part in range(2):
+                                corners[2 * (q * N + j) + part] = image[2 * (yy * width + xx) + part] if inside else 0.0
+                target = (
+                    out[2 * N * (b * N + i) : 2 * N * (b * N + i + 1)] if c == 1 else rows[2 * N * k : 2 * N * (k + 1)]
+                )
+                # Slices of known length: the compiler needs no sign or bounds checks, and vectorises.
+                upper_left = source[a0 : a0 + 2 * N]
+                upper_right = source[a0 + step : a0 + step + 2 * N]
+                lower_left = source[a1 : a1 + 2 * N]
+                lower_right = source[a1 + step : a1 + step + 2 * N]
+                weight = wx[2 * N * k : 2 * N * (k + 1)]
+                v = wy[k * N + i]
+                u = one - v
+                for t in range(2 * N):
+                    w = weight[t]
+                    target[t] = (
+                        ((one - w) * u) * upper_left[t]
+                        + (w * u) * upper_right[t]
+                        + ((one - w) * v) * lower_left[t]
+                        + (w * v) * lower_right[t]
+                    )
+            if c > 1:
+                start = (b * N + i) * N * c
+                for k in range(c):
+                    strided = out64[start + k : start + N * c : c]
+                    row = rows64[k * N : (k + 1) * N]
+                    for j in range(N):
+                        strided[j] = row[j]
+
+
+def _extract_native(padded, positions, N, B, c, chunk_size):
+    """Patches (B, N, N, c) of the padded object (H, W), both NumPy arrays; positions (B*c, 2) float32."""
+    real = np.float32 if padded.dtype == np.complex64 else np.float64
+    height, width = padded.shape
+    image = padded.reshape(-1).view(real)
+    offsets = positions.astype(real)
+    out = native.empty_aligned((B, N, N, c), np.complex64)
+    kernel = native.compiled(_extract_groups)
+
+    def work(first, last):
+        rows = np.empty(2 * N * c, np.float32)
+        kernel(
+            image, height, width, offsets, real(1), N, c, first, last, np.arange(N, dtype=real),
+            np.empty(N * c, np.int64), np.empty(N * c, np.int64), np.empty(2 * N * c, real), np.empty(N * c, real),
+            np.empty(c, np.bool_), np.empty(8 * N, real), rows, rows.view(np.uint64),
+            out.reshape(-1).view(np.float32), out.reshape(-1).view(np.uint64),
+        )  # fmt: skip
+
+    native.run_in_ranges(work, B, chunk_size)
+    return out
+
+
+def _scatter_groups(upstream, N, B, c, offsets, one, index, canvas, height, width):
+    """Kernel: add each pixel of ``upstream`` (B, N, N, c) to the four pixels it was sampled from.
+
+    The transpose of `_extract_groups`, with the same weights; ``upstream`` and ``canvas`` are flat arrays of
+    (real, imaginary) pairs.
+    """
+    for b in range(B):
+        for k in range(c):
+            ox = offsets[b * c + k, 0]
+            oy = offsets[b * c + k, 1]
+            for i in range(N):
+                lower = np.floor(index[i] + oy)
+                v = index[i] + oy - lower
+                y0 = int(min(max(lower, -2.0), height))
+                for j in range(N):
+                    lower = np.floor(index[j] + ox)
+                    w = index[j] + ox - lower
+                    x0 = int(min(max(lower, -2.0), width))
+                    pixel = 2 * (((b * N + i) * N + j) * c + k)
+                    for q in range(4):
+                        y = y0 + q // 2
+                        x = x0 + q % 2
+                        if y >= 0 and y < height and x >= 0 and x < width:
+                            weight = (w if q % 2 else one - w) * (v if q // 2 else one - v)
+                            for part in range(2):
+                                canvas[2 * (y * width + x) + part] += weight * upstream[pixel + part]
+
+
+def _gradient_native(upstream, padded, positions):
+    """Gradient for the padded object (H, W) of ``upstream`` (B, N, N, c); positions (B*c, 2) float32."""
+    B, N, _, c = upstream.shape
+    real = np.float32 if padded.dtype == np.complex64 else np.float64
+    height, width = padded.shape
+    canvas = native.empty_aligned(padded.shape, padded.dtype)
+    canvas.fill(0)
+    native.compiled(_scatter_groups)(
+        np.ascontiguousarray(upstream).reshape(-1).view(np.float32), N, B, c, positions.astype(real), real(1),
+        np.arange(N, dtype=real), canvas.reshape(-1).view(real), height, width,
+    )  # fmt: skip
+    return canvas
+
+
+def _source(count, offset, limit):
+    """Clamped lower index (int32) and weight of the coordinates ``0..count-1 + offset`` along axis 1."""
+    index = tf.reshape(tf.cast(tf.range(count), offset.dtype), [1, count, 1])
+    coordinate = index + offset[:, tf.newaxis, :]
+    lower = tf.floor(coordinate)
+    clamped = tf.clip_by_value(lower, tf.cast(-2, offset.dtype), tf.cast(limit, offset.dtype))
+    return tf.cast(clamped, tf.int32), coordinate - lower
+
+
+def _extract_graph(padded, positions, N):
+    """Patches (B, N, N, c) of the padded object (H, W) for positions (B, c, 2), as TensorFlow operations."""
+    real = padded.dtype.real_dtype
+    positions = tf.stop_gradient(tf.cast(positions, real))
+    height, width = tf.shape(padded)[0], tf.shape(padded)[1]
+    x0, wx = _source(N, positions[:, :, 0], width)  # (B, N, c)
+    y0, wy = _source(N, positions[:, :, 1], height)
+    x0, wx = x0[:, tf.newaxis], wx[:, tf.newaxis]  # (B, 1, N, c)
+    y0, wy = y0[:, :, tf.newaxis], wy[:, :, tf.newaxis]  # (B, N, 1, c)
+    corners = []
+    for y, x in ((y0, x0), (y0, x0 + 1), (y0 + 1, x0), (y0 + 1, x0 + 1)):
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        flat = tf.clip_by_value(y, 0, height - 1) * width + tf.clip_by_value(x, 0, width - 1)
+        corners.append((flat, inside))
+
+    def blend(plane):
+        pixels = tf.reshape(plane, [-1])
+        a, b, c, d = (tf.where(inside, tf.gather(pixels, flat), 0) for flat, inside in corners)
+        sample = ((1 - wx) * (1 - wy)) * a + (wx * (1 - wy)) * b + ((1 - wx) * wy) * c + (wx * wy) * d
+        return tf.cast(sample, tf.float32)
+
+    return tf.complex(blend(tf.math.real(padded)), blend(tf.math.imag(padded)))
+
+
+_extract_jit = tf.function(_extract_graph, jit_compile=True, reduce_retracing=True)
+
+
+def _extract_in_chunks(padded, positions, N, B, c, chunk_size):
+    """Call the XLA engine eagerly, in chunks of one size, so that it is compiled once."""
+    out = native.empty_aligned((B, N, N, c), np.complex64)
+    for first in range(0, B, chunk_size):
+        count = min(chunk_size, B - first)
+        chunk = positions[first * c : (first + count) * c].reshape(count, c, 2)
+        chunk = np.pad(chunk, [(0, chunk_size - count), (0, 0), (0, 0)])
+        out[first : first + count] = native.as_array(_extract_jit(padded, chunk, N))[:count]
+    return out
+
+
+def default_chunk_size(N, c):
+    """Return the groups per chunk with which a chunk of patches takes about 16 MiB."""
+    return max(1, 2**21 // (N * N * c))
+
+
+def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
+    """Extract all patches; see `ptycho.raw_data._get_image_patches_batched`.
+
+    Parameters
+    ----------
+    gt_padded : tensor, shape (1, H, W, 1), complex64 or complex128
+    positions : tensor, shape (B*c, 2), float32
+        [x, y] in pixels.
+    N, B, c : int
+        ``B`` may be unknown (None) inside ``tf.function``.
+    chunk_size : int, optional
+        Groups that are worked on at a time; bounds the extra memory and does not change a bit.
+    engine : {'native', 'xla'}, optional
+        Default: 'native' where it can be used (eager, CPU, numba installed), else 'xla'.
+
+    Returns
+    -------
+    tensor, shape (B, N, N, c), complex64
+    """
+    if engine not in (None, *ENGINES):
+        raise ValueError(f"engine must be one of {ENGINES} or None, got {engine!r}")
+    if chunk_size is not None and (isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1):
+        raise ValueError(f"chunk_size must be a positive integer or None, got {chunk_size!r}")
+    if isinstance(gt_padded, tf.Tensor) and not tf.executing_eagerly():
+        if engine == "native":
+            raise ValueError("engine 'native' needs eager execution; inside tf.function use 'xla'")
+        return _extract_jit(gt_padded[0, :, :, 0], tf.reshape(positions, [-1, c, 2]), N)
+    chunk_size = chunk_size or default_chunk_size(N, c)
+    if engine is None:
+        engine = "native" if native.available() else "xla"
+    host_positions = native.as_array(positions)
+
+    @tf.custom_gradient
+    def run(padded):
+        def gradient(upstream):
+            if engine == "native":
+                host = _gradient_native(native.as_array(upstream), native.as_array(padded), host_positions)
+                return native.as_tensor(host)
+            with tf.GradientTape() as tape:
+                tape.watch(padded)
+                result = _extract_jit(padded, host_positions.reshape(B, c, 2), N)
+            return tape.gradient(result, padded, output_gradients=upstream)
+
+        if engine == "native":
+            host = _extract_native(native.as_array(padded), host_positions, N, B, c, chunk_size)
+        else:
+            host = _extract_in_chunks(padded, host_positions, N, B, c, chunk_size)
+        return native.as_tensor(host), gradient
+
+    return run(gt_padded[0, :, :, 0])
