@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -114,20 +115,23 @@ def check_padded(gt_padded):
 
 
 def check_patches(obj_tensor, global_offsets, M):
-    """Return patches (P, N, N, 1) complex64 as a tensor, checked against the offsets' count and M."""
-    patches = tf.convert_to_tensor(obj_tensor)
-    shape = patches.shape
+    """Return patches (P, N, N, 1) complex64 and positions (P, 2), checked against each other and M.
+
+    A NumPy array stays one: it may be large, and the eager path reads it in place.
+    """
+    patches = obj_tensor if isinstance(obj_tensor, np.ndarray) else tf.convert_to_tensor(obj_tensor)
+    shape = tf.TensorShape(patches.shape)
     if shape.rank != 4 or shape[1] != shape[2] or shape[3] != 1:
-        raise ValueError(f"obj_tensor must have shape (P, N, N, 1), got {shape}")
+        raise ValueError(f"obj_tensor must have shape (P, N, N, 1), got {tuple(patches.shape)}")
     if patches.dtype != tf.complex64:
-        raise ValueError(f"obj_tensor must be complex64, got {patches.dtype.name}")
+        raise ValueError(f"obj_tensor must be complex64, got {tf.as_dtype(patches.dtype).name}")
     if shape[0] == 0:
         raise ValueError("obj_tensor must hold at least one patch, got 0: the canvas has no size")
     if isinstance(M, bool) or not isinstance(M, int) or M < 2 or M % 2:
         raise ValueError(f"M must be an even positive integer, got {M!r}")
     if shape[1] is not None and shape[1] < M:
         raise ValueError(f"M must be at most N = {shape[1]}, got {M}")
-    count = tf.convert_to_tensor(global_offsets).shape[0]
-    if None not in (shape[0], count) and shape[0] != count:
-        raise ValueError(f"global_offsets must hold one offset per patch ({shape[0]}), got {count}")
-    return patches
+    positions = flat_positions(global_offsets, "global_offsets")
+    if None not in (shape[0], positions.shape[0]) and shape[0] != positions.shape[0]:
+        raise ValueError(f"global_offsets must hold one offset per patch ({shape[0]}), got {positions.shape[0]}")
+    return patches, positions

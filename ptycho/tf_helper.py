@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
-from ptycho.checks import check_patches, flat_positions
+from ptycho import native
+from ptycho.checks import check_patches
+from ptycho.placement import place_graph, place_native
 from ptycho.projective_warp_xla import translate_xla
 
 
@@ -56,9 +59,8 @@ def _central_part(obj_tensor, M):
     return obj_tensor[:, start : start + M, start : start + M, :]
 
 
-def _adjusted_offsets(global_offsets):
-    """Offsets minus their mean, float32, and the even padding that holds the largest of them."""
-    positions = flat_positions(global_offsets, "global_offsets")
+def _adjusted_offsets(positions):
+    """Subtract the mean of positions (P, 2); return float32 offsets and the even padding that holds them."""
     center = tf.cast(tf.reduce_mean(tf.cast(positions, tf.float64), axis=0), tf.float32)
     adjusted = tf.cast(positions, tf.float32) - center
     size = tf.cast(tf.math.ceil(tf.reduce_max(tf.abs(adjusted))), tf.int32)
@@ -68,21 +70,11 @@ def _adjusted_offsets(global_offsets):
 def shift_and_sum_old(obj_tensor, global_offsets, M=10):
     """Add the central parts of patches at their positions, one whole canvas per patch: the reference.
 
-    Parameters
-    ----------
-    obj_tensor : tensor, shape (P, N, N, 1), complex64
-    global_offsets : tensor, shape (P, 1, 1, 2) or (P, 1, 2, 1), float
-        [x, y] in pixels.
-    M : int
-        Size of the central part that is kept.
-
-    Returns
-    -------
-    tensor, shape (S, S, 1), complex64
-        ``S = M + 2 * pad``, ``pad = ceil(max |offset - mean offset|)`` made even.
+    Arguments, result and errors are those of `shift_and_sum`; works eagerly only.
     """
-    obj_tensor = check_patches(obj_tensor, global_offsets, M)
-    adjusted, size = _adjusted_offsets(global_offsets)
+    obj_tensor, positions = check_patches(obj_tensor, global_offsets, M)
+    obj_tensor = tf.convert_to_tensor(obj_tensor)
+    adjusted, size = _adjusted_offsets(positions)
     parts = _central_part(obj_tensor, M)
     canvas = tf.zeros([M + 2 * size, M + 2 * size, 1], obj_tensor.dtype)
     for index in range(int(obj_tensor.shape[0])):
@@ -94,8 +86,68 @@ def shift_and_sum_old(obj_tensor, global_offsets, M=10):
 def reassemble_position_old(obj_tensor, global_offsets, M=10):
     """Average overlapping patches into one object: `shift_and_sum_old` over the sum of ones.
 
-    Parameters and shapes are those of `shift_and_sum_old`.
+    Arguments, result and errors are those of `shift_and_sum`; works eagerly only.
     """
     total = shift_and_sum_old(obj_tensor, global_offsets, M)
     count = shift_and_sum_old(tf.ones_like(obj_tensor), global_offsets, M)
     return total / (1e-9 + count)
+
+
+def shift_and_sum(obj_tensor, global_offsets, M=10, chunk_size=None):
+    """Add the central parts of patches at their positions.
+
+    Each part moves by its offset minus the mean offset (float32) and is added, in patch order, to the
+    few canvas pixels it reaches. Works inside ``tf.function`` with an unknown number of patches.
+
+    Parameters
+    ----------
+    obj_tensor : tensor or array, shape (P, N, N, 1), complex64
+    global_offsets : tensor, shape (P, 1, 1, 2) or (P, 1, 2, 1), float
+        [x, y] in pixels, x = column first.
+    M : int
+        Size of the central part that is kept, even.
+    chunk_size : int, optional
+        Patches in work at a time where the sum is made by TensorFlow operations (inside ``tf.function``,
+        or without numba); bounds the memory, changes no bit.
+
+    Returns
+    -------
+    tensor, shape (S, S, 1), complex64
+        ``S = M + 2 * pad``, ``pad = ceil(max |offset - mean offset|)`` made even.
+
+    Raises
+    ------
+    ValueError
+        If a shape or dtype is not as above, there is no patch, or an offset is not finite.
+    """
+    total, _ = _placed(obj_tensor, global_offsets, M, chunk_size, counted=False)
+    return total[:, :, tf.newaxis]
+
+
+def reassemble_position(obj_tensor, global_offsets, M=10, chunk_size=None):
+    """Average overlapping patches into one object.
+
+    The sum of `shift_and_sum` over the same sum for patches of ones (plus 1e-9); both come from one pass
+    over the weights. Arguments, result and errors are those of `shift_and_sum`.
+    """
+    total, count = _placed(obj_tensor, global_offsets, M, chunk_size, counted=True)
+    return (total / (1e-9 + count))[:, :, tf.newaxis]
+
+
+def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
+    """Return the canvas (S, S) of `shift_and_sum` and, if ``counted``, that of ones (else None)."""
+    patches, positions = check_patches(obj_tensor, global_offsets, M)
+    chunk_size = chunk_size or max(1, 2**20 // (M * M))
+    adjusted, size = _adjusted_offsets(positions)
+    if tf.executing_eagerly() and native.available():
+        extent = M + 2 * int(size)
+        canvas = native.empty_aligned((extent, extent), np.complex64)
+        canvas.fill(0)
+        count = np.zeros((extent, extent), np.float32) if counted else None
+        place_native(native.as_array(patches)[..., 0], native.as_array(adjusted), M, int(size), canvas, count)
+        return native.as_tensor(canvas), tf.complex(count, tf.zeros_like(count)) if counted else None
+    parts = tf.ensure_shape(_central_part(patches, M)[..., 0], [None, M, M])
+    total = place_graph(parts, adjusted, size, M + 2 * size, chunk_size)
+    if not counted:
+        return total, None
+    return total, place_graph(tf.ones_like(parts), adjusted, size, M + 2 * size, chunk_size)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from ptycho.tf_helper import reassemble_position_old, shift_and_sum_old
+from ptycho import native, placement, tf_helper
+from ptycho.tf_helper import reassemble_position, reassemble_position_old, shift_and_sum, shift_and_sum_old
 from tests.ptycho import oracle
 from tests.ptycho.conftest import make_object
 
@@ -15,7 +17,7 @@ def workload(P=6, N=16, spread=9.0, seed=0):
     return patches, offsets.reshape(P, 1, 1, 2)
 
 
-IMPLEMENTATIONS = [(shift_and_sum_old, reassemble_position_old)]
+IMPLEMENTATIONS = [(shift_and_sum_old, reassemble_position_old), (shift_and_sum, reassemble_position)]
 
 
 @pytest.mark.parametrize(("place", "reassemble"), IMPLEMENTATIONS)
@@ -66,3 +68,128 @@ class TestReassembly:
     def test_bad_arguments_are_named(self, place, reassemble, patches, offsets, M, message):
         with pytest.raises(ValueError, match=message):
             place(patches, offsets, M=M)
+
+
+@pytest.fixture(params=["native", "graph"])
+def engine(request, monkeypatch):
+    """Run with the compiled kernel, and with the TensorFlow operations that serve where it is missing."""
+    if request.param == "graph":
+        monkeypatch.setattr(native, "available", lambda: False)
+    return request.param
+
+
+def bits(tensor):
+    return np.ascontiguousarray(tensor).view(np.int32)
+
+
+@pytest.mark.parametrize(("P", "N", "M"), [(1, 16, 10), (7, 16, 16), (60, 24, 20), (300, 12, 10)])
+def test_batched_and_loop_give_the_same_bits(engine, P, N, M):
+    patches, offsets = workload(P, N, spread=21.3)
+    np.testing.assert_array_equal(
+        bits(shift_and_sum(patches, offsets, M)), bits(shift_and_sum_old(patches, offsets, M))
+    )
+    np.testing.assert_array_equal(
+        bits(reassemble_position(patches, offsets, M)), bits(reassemble_position_old(patches, offsets, M))
+    )
+
+
+def test_offsets_whose_coordinates_round_to_integers_give_the_same_bits(engine):
+    patches, _ = workload(6, 32)
+    offsets = np.array([[0, 0], [63.999996, 40], [-90, 1e-7], [31.9999, -17], [-1e-6, 2], [126.99999, -128]])
+    offsets = offsets.reshape(-1, 1, 1, 2)
+    for M in (20, 32):
+        one, other = shift_and_sum(patches, offsets, M), shift_and_sum_old(patches, offsets, M)
+        np.testing.assert_array_equal(bits(one), bits(other))
+
+
+def test_identical_offsets_stack_the_patches(engine):
+    patches, _ = workload(4, 8)
+    offsets = np.full((4, 1, 2, 1), 55.5)
+    np.testing.assert_array_equal(
+        bits(shift_and_sum(patches, offsets, 8)), bits(shift_and_sum_old(patches, offsets, 8))
+    )
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, 1000])
+def test_bits_do_not_depend_on_the_chunk_size(chunk_size, monkeypatch):
+    patches, offsets = workload(40)
+    expected = bits(shift_and_sum(patches, offsets))
+    monkeypatch.setattr(native, "available", lambda: False)
+    np.testing.assert_array_equal(bits(shift_and_sum(patches, offsets, chunk_size=chunk_size)), expected)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
+    patches, offsets = workload(3000, 24, spread=60)
+    results = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(native, "thread_count", lambda n=threads: n)
+        results.append(bits(reassemble_position(patches, offsets, 20)))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_inputs_are_not_changed_and_a_second_call_gives_the_same_bits(engine):
+    patches, offsets = workload(20)
+    before = patches.copy(), offsets.copy()
+    first, second = bits(shift_and_sum(patches, offsets)), bits(shift_and_sum(patches, offsets))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(patches, before[0])
+    np.testing.assert_array_equal(offsets, before[1])
+
+
+def test_a_tensor_and_an_array_give_the_same_bits():
+    patches, offsets = workload(20)
+    np.testing.assert_array_equal(
+        bits(shift_and_sum(tf.constant(patches), tf.constant(offsets))), bits(shift_and_sum(patches, offsets))
+    )
+
+
+# The five historical bugs of the batched reassembly: each made it fail inside tf.function.
+class TestInsideAFunction:
+    def traced(self, function=shift_and_sum):
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, 16, 16, 1], tf.complex64), tf.TensorSpec([None, 1, 1, 2], tf.float64)]
+        )
+        def run(patches, offsets):
+            return function(patches, offsets, M=10)
+
+        return run
+
+    @pytest.mark.parametrize(
+        "pair", [(shift_and_sum, shift_and_sum_old), (reassemble_position, reassemble_position_old)]
+    )
+    def test_no_numpy_call_on_a_symbolic_tensor(self, pair):
+        patches, offsets = workload()
+        np.testing.assert_array_equal(bits(self.traced(pair[0])(patches, offsets)), bits(pair[1](patches, offsets)))
+
+    def test_no_python_loop_over_patches_and_one_trace_for_every_number_of_them(self):
+        run = self.traced()
+        for P in (1, 3, 50):
+            patches, offsets = workload(P)
+            np.testing.assert_array_equal(bits(run(patches, offsets)), bits(shift_and_sum_old(patches, offsets)))
+        assert run.experimental_get_tracing_count() == 1
+        assert len(run.get_concrete_function().graph.as_graph_def().node) < 400
+
+    def test_nothing_is_printed(self, capfd):
+        patches, offsets = workload()
+        run = self.traced()
+        run(patches, offsets)
+        capfd.readouterr()
+        run(patches, offsets)
+        shift_and_sum(patches, offsets)
+        assert capfd.readouterr().out == ""
+
+    def test_the_canvas_may_have_a_size_known_only_when_it_runs(self):
+        run = self.traced()
+        for spread in (3, 40):
+            patches, offsets = workload(5, spread=spread)
+            assert run(patches, offsets).shape == shift_and_sum_old(patches, offsets).shape
+
+    def test_memory_is_bounded_by_the_chunk_whatever_the_number_of_patches(self, monkeypatch):
+        seen = []
+        original = placement._windows_jit
+        monkeypatch.setattr(placement, "_windows_jit", lambda c, *a: (seen.append(tuple(c.shape)), original(c, *a))[1])
+        patches, offsets = workload(50)
+        monkeypatch.setattr(native, "available", lambda: False)
+        tf_helper.shift_and_sum(patches, offsets, chunk_size=8)
+        assert set(seen) == {(8, 10, 10)}

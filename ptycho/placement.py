@@ -1,0 +1,197 @@
+"""Windowed placement: each patch is added into the few canvas pixels it reaches, in patch order.
+
+A patch moved by (dx, dy) reaches its own pixels and a skirt of one more. The weights come from the
+float32 coordinates of the canvas exactly as `ptycho.projective_warp_xla` forms them, and the patches are
+added in their order, so every bit is that of the loop over whole canvases.
+
+`place_native` (numba, CPU, eager) and `place_graph` (TensorFlow operations) give the same bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from ptycho import native
+
+_MARGIN = 4  # zeros around a patch, wider than the skirt and the rounding of a coordinate
+
+
+def _place_patches(
+    patches, P, N, start, M, offsets, pad, one, index, canvas, count, height, width, first, last,
+    block, ones, x0, wx, corners, moved,
+):  # fmt: skip
+    """Kernel: add the patches to the canvas rows ``first..last``.
+
+    ``patches`` (P, N, N) and ``canvas`` (height, width) are flat arrays of (real, imaginary) pairs; ``count``
+    (height, width) is real, flat, and empty where it is not wanted. ``index`` counts the canvas pixels in the
+    precision of ``offsets`` (P, 2) [dx, dy]. ``block`` and ``ones`` hold a patch and ones within a margin of
+    zeros; the rest is scratch.
+    """
+    side = M + 8
+    for i in range(M):
+        for j in range(M):
+            ones[(i + 4) * side + j + 4] = one
+    for p in range(P):
+        dx = offsets[p, 0]
+        dy = offsets[p, 1]
+        left = int(min(max(np.floor(dx) + pad, -M - 8.0), width + 8.0)) - 1
+        top = int(min(max(np.floor(dy) + pad, -M - 8.0), height + 8.0)) - 1
+        j0 = max(left, 0)
+        columns = min(left + M + 3, width) - j0
+        i0 = max(top, first)
+        i1 = min(top + M + 3, last)
+        if columns <= 0 or i0 >= i1:
+            continue
+        for i in range(M):
+            row = patches[2 * ((p * N + start + i) * N + start) : 2 * ((p * N + start + i) * N + start + M)]
+            target = block[2 * ((i + 4) * side + 4) : 2 * ((i + 4) * side + 4 + M)]
+            for t in range(2 * M):
+                target[t] = row[t]
+        regular = True
+        for j in range(columns):
+            s = index[j0 + j] - dx
+            lower = np.floor(s)
+            wx[2 * j] = s - lower
+            wx[2 * j + 1] = s - lower
+            x0[j] = int(lower) - pad + 4
+            regular = regular and x0[j] == x0[0] + j
+        for i in range(i0, i1):
+            s = index[i] - dy
+            lower = np.floor(s)
+            v = s - lower
+            u = one - v
+            y = int(lower) - pad + 4
+            if regular:
+                source = block
+                unit = ones
+                a0 = y * side + x0[0]
+                a1 = a0 + side
+                step = 1
+            else:
+                source = corners[: 8 * (M + 3)]
+                unit = corners[8 * (M + 3) :]
+                step = M + 3
+                a0 = 0
+                a1 = 2 * step
+                for q in range(4):
+                    for j in range(columns):
+                        pixel = (y + q // 2) * side + x0[j] + q % 2
+                        source[2 * (q * step + j)] = block[2 * pixel]
+                        source[2 * (q * step + j) + 1] = block[2 * pixel + 1]
+                        unit[q * step + j] = ones[pixel]
+            target = canvas[2 * (i * width + j0) : 2 * (i * width + j0 + columns)]
+            upper_left = source[2 * a0 : 2 * (a0 + columns)]
+            upper_right = source[2 * (a0 + step) : 2 * (a0 + step + columns)]
+            lower_left = source[2 * a1 : 2 * (a1 + columns)]
+            lower_right = source[2 * (a1 + step) : 2 * (a1 + step + columns)]
+            # Sample first, then add: in one expression the compiler would contract across the two.
+            for t in range(2 * columns):
+                w = wx[t]
+                moved[t] = (
+                    ((one - w) * u) * upper_left[t]
+                    + (w * u) * upper_right[t]
+                    + ((one - w) * v) * lower_left[t]
+                    + (w * v) * lower_right[t]
+                )
+            for t in range(2 * columns):
+                target[t] += moved[t]
+            if len(count) > 0:
+                for t in range(columns):
+                    w = wx[2 * t]
+                    moved[t] = (
+                        ((one - w) * u) * unit[a0 + t]
+                        + (w * u) * unit[a0 + step + t]
+                        + ((one - w) * v) * unit[a1 + t]
+                        + (w * v) * unit[a1 + step + t]
+                    )
+                for t in range(columns):
+                    count[i * width + j0 + t] += moved[t]
+
+
+def place_native(patches, offsets, M, pad, canvas, count):
+    """Add the central M x M of patches (P, N, N), moved by offsets (P, 2) [dx, dy], to the canvas, in place.
+
+    ``pad`` is the canvas pixel of a patch's first pixel at offset 0. ``count`` (real, shape of the canvas) or
+    None takes the same sum for patches of ones. All arrays are NumPy, complex and real of one precision.
+    """
+    real = offsets.dtype.type
+    P, N, _ = patches.shape
+    height, width = canvas.shape
+    kernel = native.compiled(_place_patches)
+    counted = np.empty(0, real) if count is None else count.reshape(-1)
+
+    def work(first, last):
+        side = M + 2 * _MARGIN
+        kernel(
+            patches.reshape(-1).view(real), P, N, N // 2 - M // 2, M, offsets, pad, real(1),
+            np.arange(max(height, width), dtype=real), canvas.reshape(-1).view(real), counted,
+            height, width, first, last,
+            np.zeros(2 * side * side, real), np.zeros(side * side, real), np.empty(M + 3, np.int64),
+            np.empty(2 * (M + 3), real), np.empty(12 * (M + 3), real), np.empty(2 * (M + 3), real),
+        )  # fmt: skip
+
+    # Threads share rows, not patches: each pixel is still summed in patch order.
+    native.run_in_ranges(work, height, max(height, 1) if P * M * M < 2**20 else -(-height // native.thread_count()))
+
+
+def _windows(parts, offsets, pad, M):
+    """Sample moved parts (K, M, M) where they reach: values (K, M+3, M+3), canvas rows and columns (K, M+3)."""
+    real = offsets.dtype
+    bordered = tf.pad(parts, [[0, 0], [_MARGIN, _MARGIN], [_MARGIN, _MARGIN]])
+
+    def source(shift):
+        first = tf.cast(tf.floor(shift), tf.int32) + pad - 1
+        index = first[:, tf.newaxis] + tf.range(M + 3)[tf.newaxis, :]
+        coordinate = tf.cast(index, real) - shift[:, tf.newaxis]
+        lower = tf.floor(coordinate)
+        return index, tf.cast(lower, tf.int32) - pad + _MARGIN, coordinate - lower
+
+    columns, x0, wx = source(offsets[:, 0])
+    rows, y0, wy = source(offsets[:, 1])
+    wx, wy = wx[:, tf.newaxis, :], wy[:, :, tf.newaxis]
+
+    def blend(plane):
+        def corner(y, x):
+            return tf.gather(tf.gather(plane, y, axis=1, batch_dims=1), x, axis=2, batch_dims=1)
+
+        return (
+            ((1 - wx) * (1 - wy)) * corner(y0, x0)
+            + (wx * (1 - wy)) * corner(y0, x0 + 1)
+            + ((1 - wx) * wy) * corner(y0 + 1, x0)
+            + (wx * wy) * corner(y0 + 1, x0 + 1)
+        )
+
+    return tf.complex(blend(tf.math.real(bordered)), blend(tf.math.imag(bordered))), rows, columns
+
+
+_windows_jit = tf.function(_windows, jit_compile=True)
+
+
+def place_graph(parts, offsets, pad, size, chunk_size):
+    """Canvas (size, size) of parts (P, M, M) complex64 moved by offsets (P, 2), as TensorFlow operations.
+
+    Works with unknown P and a ``size`` known only when it runs; ``chunk_size`` parts are in work at a time.
+    """
+    M = parts.shape[1]
+    chunk_size = max(chunk_size, 2)  # for a batch of one XLA contracts in another order
+    total = tf.shape(parts)[0]
+    chunks = (total + chunk_size - 1) // chunk_size
+    wide = size + 2 * _MARGIN  # the skirt of a patch at the rim falls on the margin
+
+    def add_chunk(index, canvas):
+        first = index * chunk_size
+        chunk = parts[first : first + chunk_size]
+        missing = chunk_size - tf.shape(chunk)[0]  # one size for all chunks: compiled once
+        chunk = tf.ensure_shape(tf.pad(chunk, [[0, missing], [0, 0], [0, 0]]), [chunk_size, M, M])
+        shifts = tf.pad(offsets[first : first + chunk_size], [[0, missing], [0, 0]])
+        values, rows, columns = _windows_jit(chunk, tf.ensure_shape(shifts, [chunk_size, 2]), pad, M)
+        pixels = (rows[:, :, tf.newaxis] + _MARGIN) * wide + columns[:, tf.newaxis, :] + _MARGIN
+        canvas = tf.tensor_scatter_nd_add(canvas, tf.reshape(pixels, [-1, 1]), tf.reshape(values, [-1]))
+        return index + 1, canvas
+
+    canvas = tf.zeros([wide * wide], parts.dtype)
+    _, canvas = tf.while_loop(
+        lambda index, _: index < chunks, add_chunk, [tf.constant(0), canvas], parallel_iterations=1
+    )
+    return tf.reshape(canvas, [wide, wide])[_MARGIN : _MARGIN + size, _MARGIN : _MARGIN + size]
