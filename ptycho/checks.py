@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from ptycho.native import as_array
+
 
 def check_N_and_gridsize(N, gridsize):
     """Raise ValueError unless N is an even positive integer and gridsize a positive one."""
@@ -30,9 +32,10 @@ def check_object(gt_image):
 
 def check_finite(offsets, name):
     """Raise ValueError if an eager tensor of offsets holds a NaN or an infinity."""
-    if tf.executing_eagerly() and not bool(tf.reduce_all(tf.math.is_finite(offsets))):
-        bad = int(tf.reduce_sum(tf.cast(~tf.math.is_finite(offsets), tf.int32)))
-        raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
+    if tf.executing_eagerly():
+        bad = np.count_nonzero(~np.isfinite(as_array(offsets)))
+        if bad:
+            raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
 
 
 def _floating(offsets, name):

@@ -222,20 +222,34 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
     ValueError
         If an argument or the environment variable does not have one of the forms above.
     """
-    N = _setting("N", N, config)
-    gridsize = _setting("gridsize", gridsize, config)
+    gt_padded, offsets_f, N, B, c = prepare(gt_image, global_offsets, local_offsets, N, gridsize, config)
+    use_batched, source = _choose_batched(config)
+    logger.info("patch extraction: %s implementation, set by %s", "batched" if use_batched else "iterative", source)
+    if not use_batched:
+        return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
+    chunk_size = setting("patch_extraction_batch_size", None, config)
+    return _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size)
+
+
+def prepare(gt_image, global_offsets, local_offsets, N=None, gridsize=None, config=None):
+    """Check the arguments of `get_image_patches`, pad the object and flatten the offsets.
+
+    Returns
+    -------
+    gt_padded : tensor, shape (1, H + 2*(N//2), W + 2*(N//2), 1), complex64 or complex128
+    offsets_f : tensor, shape (B*c, 1, 2, 1), float32
+    N, B, c : int
+        ``B`` is None where it is unknown (inside ``tf.function``).
+    """
+    N = setting("N", N, config)
+    gridsize = setting("gridsize", gridsize, config)
     check_N_and_gridsize(N, gridsize)
     image = check_object(gt_image)
     offsets_f = group_offsets(global_offsets, local_offsets, gridsize)
     gt_padded = hh.pad(image[tf.newaxis, :, :, tf.newaxis], N // 2)
     c = gridsize * gridsize
     B = None if offsets_f.shape[0] is None else offsets_f.shape[0] // c
-    use_batched, source = _choose_batched(config)
-    logger.info("patch extraction: %s implementation, set by %s", "batched" if use_batched else "iterative", source)
-    if not use_batched:
-        return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
-    chunk_size = _setting("patch_extraction_batch_size", None, config)
-    return _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size)
+    return gt_padded, offsets_f, N, B, c
 
 
 def _choose_batched(config):
@@ -257,7 +271,7 @@ def _choose_batched(config):
     return getattr(ModelConfig(), FLAG), "the default"
 
 
-def _setting(name, argument, config):
+def setting(name, argument, config):
     """Take a setting from the argument, else from the config, else from the legacy dictionary."""
     if argument is not None:
         return argument
