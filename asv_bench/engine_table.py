@@ -1,0 +1,268 @@
+"""Measure the figures of docs/ENGINE.md in one run and print them as a table.
+
+Every arm runs in a process of its own, one after the other; copies of the output are timed between the calls
+they are compared with. Run it on a quiet machine: ``make engine-table`` (about twelve minutes on two cores,
+nearly all of it the loops).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+N, GRIDSIZE, GROUPS, EXTENT = 64, 2, 5000, 512
+PATCHES, CENTRE = 5000, 20
+REPEATS = 9
+
+
+def _seconds(call):
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def _peak_increment(call):
+    """Bytes that the high-water mark of resident memory rises during one call."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+    def resident():
+        status = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+
+    before = resident()
+    result = call()
+    return resident() - before, result
+
+
+def _extraction(groups=GROUPS):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    image = (rng.normal(size=(EXTENT, EXTENT)) + 1j * rng.normal(size=(EXTENT, EXTENT))).astype(np.complex64)
+    centre = rng.uniform([N, 1.5 * N], EXTENT - N, (groups, 2))[:, None, :, None]
+    local = rng.uniform(-6, 6, (groups, 1, 2, GRIDSIZE**2))
+    return image, centre, local
+
+
+def _extract(flag):
+    from ptycho.config.config import ModelConfig, TrainingConfig
+    from ptycho.raw_data import get_image_patches
+
+    config = TrainingConfig(model=ModelConfig(N=N, gridsize=GRIDSIZE, use_batched_patch_extraction=flag))
+    return lambda image, centre, local: get_image_patches(image, centre, local, config=config)
+
+
+def _placement(count):
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    patches = rng.normal(size=(count, N, N, 2)).astype(np.float32).view(np.complex64)
+    return patches, rng.uniform(0, [300, 440], (count, 2)).reshape(count, 1, 1, 2)
+
+
+def iterative():
+    """Cold and steady time and peak of the loop; one call is a mean over 20,000 translations."""
+    arguments = _extraction()
+    call = _extract(False)
+    cold, _ = _seconds(lambda: call(*arguments))
+    peak, (steady, _) = _peak_increment(lambda: _seconds(lambda: call(*arguments)))
+    return {"cold_s": cold, "steady_s": [steady], "peak_bytes": peak}
+
+
+def batched_cold():
+    """Time the first call in a fresh process."""
+    arguments = _extraction()
+    call = _extract(True)
+    cold, result = _seconds(lambda: call(*arguments))
+    return {"cold_s": cold, "shape": list(result.shape)}
+
+
+def small_cold(flag):
+    """First call for 100 groups, in a fresh process."""
+    arguments = _extraction(100)
+    call = _extract(flag)
+    return {"cold_s": _seconds(lambda: call(*arguments))[0]}
+
+
+def batched_steady():
+    """Steady time, between copies of the output into fresh memory."""
+    import numpy as np
+
+    arguments = _extraction()
+    call = _extract(True)
+    source = call(*arguments).numpy()
+    fresh, steady = [], []
+    for _ in range(REPEATS + 2):
+        seconds, _ = _seconds(lambda: np.copyto(np.empty_like(source), source))
+        fresh.append(seconds)
+        seconds, _ = _seconds(lambda: call(*arguments))
+        steady.append(seconds)
+    return {"steady_s": steady[2:], "copy_s": fresh[2:], "output_bytes": source.nbytes}
+
+
+def batched_peak():
+    """Peak of a warm call."""
+    arguments = _extraction()
+    call = _extract(True)
+    call(*_extraction(50))
+    peak, result = _peak_increment(lambda: call(*arguments))
+    return {"peak_bytes": peak, "output_bytes": result.shape.num_elements() * 8}
+
+
+def scaling():
+    """Time per patch of the stream, from 10^3 to 10^6 patches."""
+    from ptycho.stream import iter_patches
+
+    costs = {}
+    for exponent in (3, 4, 5, 6):
+        count = 10**exponent
+        arguments = _extraction(count // GRIDSIZE**2)
+
+        def consume(arguments=arguments):
+            for part in iter_patches(*arguments, batch_size=250, N=N, gridsize=GRIDSIZE):
+                del part
+
+        consume()
+        samples = [_seconds(consume)[0] / count for _ in range(max(3, min(50, 10**5 // count)))]
+        costs[str(count)] = statistics.median(samples)
+    return {"seconds_per_patch": costs}
+
+
+def placement():
+    """Old and new `shift_and_sum` and a copy of the patches; bits of both from 100 to 10,000 patches."""
+    import numpy as np
+
+    from ptycho.tf_helper import shift_and_sum, shift_and_sum_old
+
+    patches, offsets = _placement(PATCHES)
+    source = patches.copy()
+    new, copies = [], []
+    for _ in range(REPEATS + 2):
+        copies.append(_seconds(lambda: np.copyto(np.empty_like(source), source))[0])
+        new.append(_seconds(lambda: shift_and_sum(patches, offsets, CENTRE))[0])
+    figures = {"steady_s": new[2:], "copy_s": copies[2:], "identical": {}}
+    shift_and_sum_old(patches[:5], offsets[:5], CENTRE)
+    for count in (100, 500, 5000, 10000):
+        patches, offsets = _placement(count)
+        old_s, old = _seconds(lambda p=patches, o=offsets: shift_and_sum_old(p, o, CENTRE))
+        fast = shift_and_sum(patches, offsets, CENTRE).numpy()
+        figures["identical"][str(count)] = float(np.mean(fast.view(np.int64) == old.numpy().view(np.int64)))
+        if count == PATCHES:
+            figures["old_s"] = old_s
+    return figures
+
+
+def reassembly_peak():
+    """Peak of `reassemble_position` for 10,000 patches; the patches are there before the call."""
+    from ptycho.tf_helper import reassemble_position
+
+    patches, offsets = _placement(10000)
+    reassemble_position(patches[:50], offsets[:50], CENTRE)
+    peak, result = _peak_increment(lambda: reassemble_position(patches, offsets, CENTRE))
+    return {"peak_bytes": peak, "patches_bytes": patches.nbytes, "canvas_bytes": result.shape.num_elements() * 8}
+
+
+ARMS = {
+    "batched_cold": batched_cold,
+    "small_cold_batched": lambda: small_cold(True),
+    "small_cold_iterative": lambda: small_cold(False),
+    "batched_steady": batched_steady,
+    "batched_peak": batched_peak,
+    "scaling": scaling,
+    "placement": placement,
+    "reassembly_peak": reassembly_peak,
+    "iterative": iterative,
+}
+
+
+def run_arm(name, **environment):
+    """Run an arm in a fresh process and return its figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figures.json"
+        settings = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1", **environment}
+        command = [sys.executable, __file__, "--arm", name, "--out", str(path)]
+        subprocess.run(command, check=True, env={**os.environ, **settings}, stderr=subprocess.DEVNULL)
+        return json.loads(path.read_text())
+
+
+def table(figures):
+    """Rows of (figure, measured, bar, aim, whether the bar is met)."""
+    steady = statistics.median(figures["batched_steady"]["steady_s"])
+    copy = statistics.median(figures["batched_steady"]["copy_s"])
+    loop, peak = figures["iterative"], figures["batched_peak"]
+    place, again = figures["placement"], figures["reassembly_peak"]
+    place_s, place_copy = statistics.median(place["steady_s"]), statistics.median(place["copy_s"])
+    beyond = peak["peak_bytes"] / peak["output_bytes"] - 1
+    costs = list(figures["scaling"]["seconds_per_patch"].values())
+    spread = max(costs) / min(costs) - 1
+    allowed = again["patches_bytes"] + 5 * again["canvas_bytes"]
+    cold = statistics.median(figures["batched_cold"])
+    small = statistics.median(figures["small_cold_iterative"]) / statistics.median(figures["small_cold_batched"])
+    first = statistics.median(figures["small_cold_iterative"]) / figures["first_ever_small_s"]
+    first_ever, reassembly = figures["first_ever_s"], again["peak_bytes"] / allowed
+    bits = min(place["identical"].values())
+    return [
+        ("extraction, steady: iterative / batched", loop["steady_s"][0] / steady, ">= 300", ">= 1000"),
+        ("extraction, steady: batched / copy of the output", steady / copy, "<= 2.5", "<= 1.3"),
+        ("extraction, first call: iterative / batched", loop["cold_s"] / cold, ">= 50", ">= 200"),
+        ("extraction, first call, compiled for the first time ever", loop["cold_s"] / first_ever, ">= 50", ""),
+        ("extraction, 100 groups, first call: iterative / batched", small, ">= 3", ""),
+        ("extraction, 100 groups, compiled for the first time ever", first, ">= 3", ""),
+        ("peak beyond the output / output", beyond, "<= 0.10", "<= 0.03"),
+        ("peak increment, batched / iterative", peak["peak_bytes"] / loop["peak_bytes"], "<= 1.0", "<= 0.6"),
+        ("cost per patch, 10^3 to 10^6 streamed: largest / smallest - 1", spread, "<= 0.15", ""),
+        ("shift_and_sum, 5000 patches, steady: old / new", place["old_s"] / place_s, ">= 400", ">= 1000"),
+        ("shift_and_sum, new / copy of the patches", place_s / place_copy, "<= 1.5", "<= 0.4"),
+        ("shift_and_sum, identical bits, 100 to 10,000 patches (share)", bits, ">= 1", ""),
+        ("reassemble_position, 10,000 patches: peak / (patches + 5 canvases)", reassembly, "<= 1", ""),
+    ]  # fmt: skip
+
+
+def met(value, bar):
+    """Whether a value meets a bar like '>= 3'; an empty bar is None."""
+    if not bar:
+        return None
+    sign, limit = bar.split()
+    return value >= float(limit) if sign == ">=" else value <= float(limit)
+
+
+def main():
+    """Run all arms, print the table, and write the raw figures if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="also write the raw figures here (JSON)")
+    arguments = parser.parse_args()
+    if arguments.arm:
+        arguments.out.write_text(json.dumps(ARMS[arguments.arm]()))
+        return
+    figures = {}
+    with tempfile.TemporaryDirectory() as empty:
+        figures["first_ever_s"] = run_arm("batched_cold", NUMBA_CACHE_DIR=empty)["cold_s"]
+    with tempfile.TemporaryDirectory() as empty:
+        figures["first_ever_small_s"] = run_arm("small_cold_batched", NUMBA_CACHE_DIR=empty)["cold_s"]
+    for name in ("batched_cold", "small_cold_batched", "small_cold_iterative"):
+        run_arm(name)
+        figures[name] = [run_arm(name)["cold_s"] for _ in range(5)]
+    for name in ("batched_steady", "batched_peak", "scaling", "placement", "reassembly_peak", "iterative"):
+        figures[name] = run_arm(name)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
+    lines = ["| figure | measured | bar | aim |", "|---|---|---|---|"]
+    for label, value, bar, aim in table(figures):
+        lines.append(f"| {label} | {value:.3g}{'' if met(value, bar) else ' (missed)'} | {bar} | {aim} |")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
