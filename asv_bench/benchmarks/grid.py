@@ -1,0 +1,16 @@
+"""The cases of the suite, under the names and with the values of the validation sweeps (a test holds it)."""
+
+HEIGHT, WIDTH = 200, 256  # of the object, as in the built-in scan
+M = 20
+
+NAMES = ["N", "gridsize", "B", "dtype"]
+SMALL = [[64, 128], [1, 2], [10], ["complex64", "complex128"]]
+# The reference case's N, gridsize and dtype. More than 100 groups are out of reach of the first attempt, which keeps a
+# copy of the object for every patch.
+REFERENCE = [[64], [2], [100], ["complex64"]]
+# An output of 50 MiB: the meter resolves about half a MiB.
+MEMORY = [[128], [2], [100], ["complex64", "complex128"]]
+REASSEMBLY = [[64], [1], [100], ["complex64"]]
+TRANSLATION = [[64, 128], [2], [10], ["complex64", "complex128"]]
+GROUPING_NAMES = ["gridsize", "B"]
+GROUPING = [[1, 2, 3], [100, 1000]]

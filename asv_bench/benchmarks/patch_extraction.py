@@ -1,0 +1,71 @@
+"""Patch extraction: the loop, the batched implementation, and the dispatcher with the flag in either state."""
+
+from . import fresh, grid, steady
+from .fresh import tracked
+from .steady import timed
+
+
+@timed("iterative", grid.SMALL)
+def time_iterative_small(N, gridsize, B, dtype):
+    steady.warm("iterative", N, gridsize, B, dtype)()
+
+
+@timed("batched", grid.SMALL)
+def time_batched_small(N, gridsize, B, dtype):
+    steady.warm("batched", N, gridsize, B, dtype)()
+
+
+@timed("iterative", grid.REFERENCE)
+def time_iterative(N, gridsize, B, dtype):
+    steady.warm("iterative", N, gridsize, B, dtype)()
+
+
+@timed("batched", grid.REFERENCE)
+def time_batched(N, gridsize, B, dtype):
+    steady.warm("batched", N, gridsize, B, dtype)()
+
+
+@timed("flag_off", grid.REFERENCE)
+def time_flag_off(N, gridsize, B, dtype):
+    steady.warm("flag_off", N, gridsize, B, dtype)()
+
+
+@timed("flag_on", grid.REFERENCE)
+def time_flag_on(N, gridsize, B, dtype):
+    steady.warm("flag_on", N, gridsize, B, dtype)()
+
+
+@tracked("ratio", "iterative", "batched", params=grid.REFERENCE)
+def track_time_ratio(N, gridsize, B, dtype):
+    return steady.paired_ratio("batched", "iterative", N, gridsize, B, dtype)
+
+
+@tracked("seconds", "iterative", params=grid.REFERENCE)
+def track_iterative_first_call(N, gridsize, B, dtype):
+    return fresh.first_call_s("iterative", N, gridsize, B, dtype)
+
+
+@tracked("seconds", "batched", params=grid.REFERENCE)
+def track_batched_first_call(N, gridsize, B, dtype):
+    return fresh.first_call_s("batched", N, gridsize, B, dtype)
+
+
+@tracked("seconds", "batched", params=grid.REFERENCE)
+def track_batched_first_ever_call(N, gridsize, B, dtype):
+    return fresh.first_ever_call_s("batched", N, gridsize, B, dtype)
+
+
+@tracked("bytes", "iterative", params=grid.MEMORY, memory=True)
+def track_iterative_peak(N, gridsize, B, dtype):
+    return fresh.peak_bytes("iterative", N, gridsize, B, dtype)
+
+
+@tracked("bytes", "batched", params=grid.MEMORY, memory=True)
+def track_batched_peak(N, gridsize, B, dtype):
+    return fresh.peak_bytes("batched", N, gridsize, B, dtype)
+
+
+@tracked("ratio", "iterative", "batched", params=grid.MEMORY, memory=True)
+def track_peak_ratio(N, gridsize, B, dtype):
+    case = (N, gridsize, B, dtype)
+    return fresh.peak_bytes("batched", *case) / fresh.peak_bytes("iterative", *case)

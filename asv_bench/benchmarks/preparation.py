@@ -1,0 +1,38 @@
+"""What stands around the kernels: translation of images, grouping of scan positions, and the import of ptycho."""
+
+import importlib
+import statistics
+import time
+
+from . import grid, steady
+from .fresh import in_fresh_process
+from .steady import timed
+
+_REPEATS = 3
+_MODULES = ("ptycho.raw_data", "ptycho.tf_helper")
+
+
+@timed("translate", grid.TRANSLATION)
+def time_translate(N, gridsize, B, dtype):
+    steady.warm("translate", N, gridsize, B, dtype)()
+
+
+@timed("group", grid.GROUPING, grid.GROUPING_NAMES)
+def time_group(gridsize, B):
+    steady.warm("group", gridsize, B)()
+
+
+def _import_s():
+    started = time.perf_counter()
+    for name in _MODULES:
+        importlib.import_module(name)
+    return time.perf_counter() - started
+
+
+def track_import():
+    """Time to import ptycho where TensorFlow, whose share would hide it, is loaded already, seconds."""
+    return statistics.median(in_fresh_process(_import_s) for _ in range(_REPEATS))
+
+
+track_import.unit = "seconds"
+track_import.version = "1"

@@ -1,0 +1,106 @@
+"""The suite and its configuration, without running asv."""
+
+import ast
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from asv.config import Config
+
+from asv_bench.benchmarks import grid
+from asv_bench.machine import machine_name
+from validation.catalogue import BUILT_IN
+from validation.records import Scan
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITE = ROOT / "asv_bench" / "benchmarks"
+OURS = {"ptycho", "validation", "reports", "asv_bench", "tests"}
+
+
+@pytest.fixture(scope="module")
+def swept():
+    """Values of N, gridsize, B and dtype in the full sweep, for each kernel."""
+    scan = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(grid.HEIGHT, grid.WIDTH), positions=1000)
+    values = {}
+    for planned in BUILT_IN["full"](scan, 0).cases:
+        case = planned.case
+        found = values.setdefault(case.kernel, [set() for _ in range(4)])
+        for axis, value in zip(found, (case.N, case.gridsize, case.batch, case.dtype), strict=True):
+            axis.add(value)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("kernel", "params"),
+    [
+        ("patch_extraction", grid.SMALL),
+        ("patch_extraction", grid.REFERENCE),
+        ("patch_extraction", grid.MEMORY),
+        ("patch_extraction", grid.TRANSLATION),
+        ("reassembly", grid.REASSEMBLY),
+    ],
+)
+def test_the_suite_measures_only_values_that_the_full_sweep_covers(swept, kernel, params):
+    assert [set(axis) - covered for axis, covered in zip(params, swept[kernel], strict=True)] == [set()] * 4
+
+
+def test_grouping_is_measured_at_gridsizes_and_batches_of_the_full_sweep(swept):
+    _, gridsizes, batches, _ = swept["patch_extraction"]
+    assert set(grid.GROUPING[0]) <= gridsizes
+    assert set(grid.GROUPING[1]) <= batches
+
+
+def test_the_reference_case_has_the_N_gridsize_and_dtype_that_the_gate_judges(swept):
+    scan = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(grid.HEIGHT, grid.WIDTH), positions=1000)
+    sweep = BUILT_IN["full"](scan, 0)
+    (judged,) = (planned.case for planned in sweep.cases if planned.case.case_id == sweep.reference_case_id)
+    assert [[judged.N], [judged.gridsize], [judged.dtype]] == [*grid.REFERENCE[:2], grid.REFERENCE[3]]
+    assert grid.NAMES == ["N", "gridsize", "B", "dtype"]
+
+
+def _imports(path):
+    """Top-level packages of the absolute import statements of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", sorted(SUITE.glob("*.py")), ids=lambda path: path.name)
+def test_benchmarks_import_nothing_of_the_project_but_ptycho_and_that_not_at_module_level(path):
+    """ptycho is imported by name in `setup`, so an import statement of it would be at the wrong place."""
+    assert [name for name in _imports(path) if name in OURS] == []
+
+
+def test_benchmarks_import_only_what_the_environments_of_asv_hold():
+    required = {name.replace("-", "_") for name in Config.load(str(ROOT / "asv.conf.json")).matrix["req"]}
+    used = {name for path in SUITE.glob("*.py") for name in _imports(path)}
+    assert used - set(sys.stdlib_module_names) <= required
+
+
+def test_versions_in_the_environments_of_asv_are_those_of_the_constraints():
+    constraints = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    matrix = Config.load(str(ROOT / "asv.conf.json")).matrix["req"]
+    pinned = {name: versions for name, versions in matrix.items() if versions != [""]}
+    assert pinned == {name: [constraints[name]] for name in pinned}
+    assert {"tensorflow", "numpy", "numba", "scipy"} <= pinned.keys()
+
+
+def test_every_key_of_the_configuration_is_one_that_asv_reads():
+    """asv ignores a key it does not know, so a misspelt one would do nothing."""
+    text = re.sub(r"^\s*//.*$", "", (ROOT / "asv.conf.json").read_text(), flags=re.MULTILINE)
+    read = vars(Config()).keys() | {"version", "build_cache_size", "parallel"}
+    assert json.loads(text).keys() - read == set()
+
+
+def test_the_name_of_the_machine_is_fit_for_a_folder_and_says_how_many_cores():
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*-\d+-cores", machine_name())
+
+
+def test_cases_of_the_suite_stay_few_enough_for_three_minutes():
+    grids = (grid.SMALL, grid.REFERENCE, grid.MEMORY, grid.REASSEMBLY, grid.TRANSLATION, grid.GROUPING)
+    assert sum(len(list(itertools.product(*params))) for params in grids) <= 32
