@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 
-from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, to_svg
-from reports.plots import timed
+from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, short, to_svg
+from reports.plots import Timings
 from reports.policy import Policy
 from reports.records import Run
 from reports.statistics import Speedup
 
 
-def heat_map(run: Run, policy: Policy) -> Plot | None:
+def heat_map(policy: Policy, timings: Timings) -> Plot | None:
     """Draw the smallest warm speedup of each N and gridsize, per dtype; at least two cells make a map."""
     cells: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
-    for line, warm, _ in timed(run):
+    for line, warm, _ in timings:
         if line.case.kernel == "patch_extraction":
             cell = (line.case.N, line.case.gridsize)
             of = cells[line.case.dtype]
@@ -89,17 +89,18 @@ def break_even(points: list[tuple[int, float, float]]) -> float | None:
     return math.exp(x0 + (x1 - x0) * lag0 / (lag0 - lag1))
 
 
-def cost(run: Run) -> Plot | None:
+def cost(run: Run, timings: Timings) -> Plot | None:
     """Draw time per call against the number of patches, for cases that differ from the reference case in it alone."""
-    rows = timed(run)
-    reference = next((line.case for line, _, _ in rows if line.case.case_id == run.manifest.reference_case_id), None)
+    reference = next((line.case for line, _, _ in timings if line.case.case_id == run.manifest.reference_case_id), None)
     if reference is None:
         return None
     series: list[tuple[int, Speedup, Speedup]] = sorted(
         (
             (line.case.patches, warm, cold)
-            for line, warm, cold in rows
-            if (line.case.kernel, line.case.N, line.case.dtype) == (reference.kernel, reference.N, reference.dtype)
+            for line, warm, cold in timings
+            if all(
+                getattr(line.case, name) == getattr(reference, name) for name in ("kernel", "N", "gridsize", "dtype")
+            )
             and line.case.patches > 0
         ),
         key=lambda item: item[0],
@@ -128,6 +129,9 @@ def cost(run: Run) -> Plot | None:
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, position: f"{value:g}")
+            axis.set_minor_formatter(lambda value, position: "")
         axes.grid(True, color=GRID)
         axes.set_xlabel("patches per call")
         axes.set_ylabel("time per call (s)")
@@ -141,7 +145,8 @@ def cost(run: Run) -> Plot | None:
     return Plot(
         name="cost",
         title="Cost against the number of patches",
-        caption=f"N {reference.N}, {reference.dtype}. A slope of 1 is a cost in proportion to the patches; {said}.",
+        caption=f"N {reference.N}, grid size {reference.gridsize}, {reference.dtype}. "
+        f"A slope of 1 is a cost in proportion to the patches; {said}.",
         description=f"Log-log plot of {len(series)} cases from {series[0][0]} to {series[-1][0]} patches: "
         f"{', '.join(slopes)}; {said}.",
         svg=svg,
@@ -179,7 +184,7 @@ def ulp(run: Run) -> Plot | None:
         top = max(value for value in largest.values() if value is not None)
         axes.set_xlim(-0.3, max(top * 2, 10))
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
-        axes.set_yticks(range(len(patterns)), patterns)
+        axes.set_yticks(range(len(patterns)), [short(pattern, 20) for pattern in patterns])
         axes.set_ylim(len(patterns) - 0.5, -0.5)
         axes.grid(True, axis="x", color=GRID)
         axes.axvline(0, color=MUTED, linewidth=0.8)

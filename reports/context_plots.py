@@ -90,13 +90,15 @@ def peers(run: Run) -> Plot | None:
     with drawing(1.2 + 0.36 * len(rows)) as (figure, (axes,)):
         for index, (_, _, samples, color, marker) in enumerate(rows):
             axes.plot([min(samples), max(samples)], [index, index], color=color, linewidth=2)
-            axes.plot([median(samples)], [index], marker, color=color, markeredgecolor=color if marker == "|" else PAPER,
-                      markersize=10 if marker == "|" else 6)  # fmt: skip
+            edge, size = (color, 10) if marker == "|" else (PAPER, 6)
+            axes.plot([median(samples)], [index], marker, color=color, markeredgecolor=edge, markersize=size)
             axes.annotate(
                 f"{_seconds(median(samples))}", (median(samples), index), (0, 6), textcoords="offset points",
                 ha="center", fontsize=8, color=INK,
             )  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        axes.xaxis.set_minor_formatter(lambda value, position: "")
         axes.margins(x=0.12)
         axes.set_yticks(range(len(rows)), [f"{short(name, 30)} ({kind})" for name, kind, *_ in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.7)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -91,7 +92,10 @@ def to_svg(figure: Figure, name: str) -> str:
     The text alternative stands beside it in the page.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    with warnings.catch_warnings():
+        # Words stay words in the SVG, and the reader's fonts draw them, not matplotlib's.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue().decode("utf-8")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -102,7 +106,12 @@ def to_svg(figure: Figure, name: str) -> str:
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     for variable, color in COLORS.items():
         svg = svg.replace(color, f"var(--{variable})")
-    svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
+    # Hundredths of a point are enough for shapes; words keep their digits.
+    svg = re.sub(
+        r' (?:d|points|transform|x|y|width|height|style)="[^"]*"',
+        lambda found: re.sub(r"(\d+\.\d{2})\d+", r"\1", found[0]),
+        svg,
+    )
     svg = re.sub(r"\s*\n\s*", "\n", svg)
     return svg.replace("<svg", '<svg role="presentation" aria-hidden="true" focusable="false"', 1)
 

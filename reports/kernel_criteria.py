@@ -30,7 +30,7 @@ def _candidate_fault(line: CaseResult, atol: float) -> str | None:
         return None
     found = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
     fault = comparison_fault(found, atol)
-    return None if fault is None else f"against {found.expected}: {fault}"
+    return None if fault is None else f"{fault} (compared with the {found.expected})"
 
 
 def correctness(context: Context) -> Criterion:

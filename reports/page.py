@@ -63,12 +63,13 @@ def templates() -> jinja2.Environment:
 
 def draw(run: Run, verdict: Verdict, policy: Policy, evidence: tuple[Evidence, ...], patch: Patch | None) -> list[Plot]:
     """All plots that there is data for, in the order of the page."""
+    timings = plots.timed(run)
     made = (
-        plots.speedup_forest(run, policy),
+        plots.speedup_forest(run, policy, timings),
         plots.memory_forest(run, policy),
         worst_patch(patch) if patch is not None else None,
-        case_plots.heat_map(run, policy),
-        case_plots.cost(run),
+        case_plots.heat_map(policy, timings),
+        case_plots.cost(run, timings),
         context_plots.timeline(run),
         case_plots.ulp(run),
         context_plots.peers(run),

@@ -13,11 +13,14 @@ from reports.statistics import PeakRatio, Speedup, peak_ratio, speedup, timing_f
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Timed cases with their warm and cold speedup.
+Timings = list[tuple[CaseResult, Speedup, Speedup]]
+
 # Cases a plot shows at most; the table has them all.
-SHOWN_CASES = 24
+SHOWN_CASES = 12
 
 
-def timed(run: Run) -> list[tuple[CaseResult, Speedup, Speedup]]:
+def timed(run: Run) -> Timings:
     """Give timed cases of the judged candidate with warm and cold speedup, judged cases first, then by speedup."""
     found = []
     for line in run.cases:
@@ -60,28 +63,26 @@ def _label(run: Run, line: CaseResult) -> str:
     return case_label(line.case.case_id)
 
 
-def _annotate(axes: Axes, text: str, x: float, y: float, *, above: bool) -> None:
-    axes.annotate(
-        text, (x, y), (0, 5 if above else -12), textcoords="offset points", ha="center", fontsize=8, color=INK
-    )
+def _annotate(axes: Axes, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
 
 
-def speedup_forest(run: Run, policy: Policy) -> Plot | None:
+def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
     """Draw a forest plot of speedups: dot, interval, interval widened by the noise, and the promised line."""
-    rows = timed(run)[:SHOWN_CASES]
+    rows = timings[:SHOWN_CASES]
     if not rows:
         return None
     promised = policy.speed.min_speedup
-    with drawing(1.5 + 0.62 * len(rows)) as (figure, (axes,)):
+    with drawing(1.4 + 0.46 * len(rows)) as (figure, (axes,)):
         for index, (_, warm, cold) in enumerate(rows):
-            for figures, offset, marker, color in ((warm, -0.14, "o", CANDIDATE), (cold, 0.14, "D", REFERENCE)):
+            for figures, offset, marker, color in ((warm, -0.18, "o", CANDIDATE), (cold, 0.18, "D", REFERENCE)):
                 y = index + offset
                 axes.plot(
                     [figures.judged_lower, figures.judged_upper], [y, y], color=BAND, linewidth=7, solid_capstyle="butt"
                 )
                 axes.plot([figures.lower, figures.upper], [y, y], color=color, linewidth=2)
                 axes.plot([figures.median], [y], marker, color=color, markeredgecolor=PAPER, label="_")
-                _annotate(axes, f"{figures.median:.3g}x", figures.median, y, above=offset < 0)
+                _annotate(axes, f"{figures.median:.3g}x", figures.judged_upper, y)
         axes.axvline(promised, color=LIMIT, linestyle="--", linewidth=1.2)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.0)
         axes.set_xscale("log")
@@ -127,12 +128,12 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
     if not rows:
         return None
     limit = policy.memory.max_ratio
-    with drawing(1.5 + 0.62 * len(rows)) as (figure, (axes,)):
+    with drawing(1.4 + 0.46 * len(rows)) as (figure, (axes,)):
         largest, smallest = limit, min(1.0, limit)
         for index, (_, figures) in enumerate(rows):
             spans = (
-                (figures.increment_best, figures.increment, -0.14, "o", CANDIDATE),
-                (figures.absolute_best, figures.absolute, 0.14, "D", REFERENCE),
+                (figures.increment_best, figures.increment, -0.18, "o", CANDIDATE),
+                (figures.absolute_best, figures.absolute, 0.18, "D", REFERENCE),
             )
             for best, worst, offset, marker, color in spans:
                 if best is None or worst is None:
@@ -141,7 +142,7 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
                 best, worst = max(best, 1e-3), max(worst, 1e-3)
                 axes.plot([best, worst], [y, y], color=color, linewidth=2)
                 axes.plot([worst], [y], marker, color=color, markeredgecolor=PAPER)
-                _annotate(axes, f"{worst:.3g}x", worst, y, above=offset < 0)
+                _annotate(axes, f"{worst:.3g}x", worst, y)
                 largest, smallest = max(largest, worst), min(smallest, best)
         axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1.2)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.0)

@@ -33,14 +33,30 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
     @property
-    def sign(self) -> str:
-        """Sign beside the state's word."""
-        return {"passed": "✓", "failed": "✗", "skipped": "○"}[self.state]
+    def cells(self) -> tuple[str, ...]:
+        """Cells of the row after the case id, as they are shown; empty where nothing was measured."""
 
-    @property
-    def identical_percent(self) -> float | None:
-        """Share of elements with identical bits, in per cent."""
-        return None if self.identical_share is None else 100.0 * self.identical_share
+        def shown(value: float | None, form: str) -> str:
+            return "" if value is None else form % value
+
+        sign = {"passed": "✓", "failed": "✗", "skipped": "○"}[self.state]
+        share = None if self.identical_share is None else 100.0 * self.identical_share
+        return (
+            f"{sign} {self.state}",
+            f"{self.candidate} (peer)" if self.role == "peer" else self.candidate,
+            str(self.N),
+            str(self.gridsize),
+            str(self.batch),
+            self.dtype,
+            self.pattern,
+            shown(self.max_abs_error, "%.2g"),
+            shown(self.max_ulp, "%d"),
+            shown(share, "%.4g"),
+            shown(self.speedup, "%.3g"),
+            shown(self.cold_speedup, "%.3g"),
+            shown(self.peak_ratio, "%.3g"),
+            self.note,
+        )
 
 
 def _peak_ratio(line: CaseResult) -> float | None:

@@ -29,9 +29,16 @@ def code(text: str) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
+def cell(text: str | None) -> str:
+    """Code span for a table cell, where a bar must be escaped even in code; a dash for nothing."""
+    return code(text).replace("|", "\\|") if text else "-"
+
+
 def percent(margin: float | None) -> str:
-    """Margin to the threshold, signed; a dash where there is none."""
-    return "-" if margin is None else f"{100 * margin:+.0f} %"
+    """Margin to the threshold, signed; in multiples where it is far beyond a limit, a dash where there is none."""
+    if margin is None:
+        return "-"
+    return f"{100 * margin:+.0f} %" if margin > -1.0 else f"{1.0 - margin:.3g} times the limit"
 
 
 def criterion_line(criterion: Criterion) -> str:
@@ -81,7 +88,7 @@ def _table(verdict: Verdict) -> list[str]:
         rows.append(
             f"| {escape(TITLES[item.id])} | {SIGNS[item.state]} {STATE_WORDS[item.state]} | {escape(item.finding)} | "
             f"{percent(item.margin)} | {item.passed} of {item.judged} {item.what} | "
-            f"{code(item.worst_case) if item.worst_case else '-'} |"
+            f"{cell(item.worst_case)} |"
         )
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -115,7 +116,8 @@ class Verdict(Judged, frozen=True, kw_only=True):
         """What must stand beside the verdict wherever it appears."""
         marks = []
         if self.provisional:
-            marks.append(f"provisional, {self.sweep} sweep")
+            # The name may be that of a user's file, and the line goes into Markdown as it is.
+            marks.append(f"provisional, {re.sub(r'[^A-Za-z0-9. -]', '_', self.sweep)[:40]} sweep")
         if self.relaxed:
             marks.append("RELAXED")
         return tuple(marks)

@@ -20,7 +20,7 @@ TITLES: dict[CriterionId, str] = {
 # What each criterion means, and why it has its threshold.
 MEANINGS: dict[CriterionId, str] = {
     "correctness": "The new implementation must give the numbers of the old one, at every size, dtype and edge; "
-    "1e-6 was promised before anything was measured, and raising it is how a wrong kernel once shipped.",
+    "a millionth was promised before anything was measured, and raising it is how a wrong kernel once shipped.",
     "oracle_agreement": "Two implementations can be wrong together, so both are held to a third one that shares "
     "no code with them and computes in double precision.",
     "speed": "The time of a call once everything is warm; ten times was promised for 5000 groups, and the lower "

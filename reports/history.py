@@ -1,0 +1,115 @@
+"""``python -m reports history``: asv's results over the commits, as a page of its own and as a section of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from reports.history_results import History, Point
+
+ASSETS = Path(__file__).with_name("assets")
+
+
+def amount(value: float, unit: str) -> str:
+    """Value with its unit, three digits."""
+    if unit == "bytes":
+        return f"{value / 2**20:.3g} MiB"
+    if unit == "seconds":
+        return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
+    return f"{value:.3g}"
+
+
+def _cell(point: Point, unit: str) -> str:
+    return point.state if point.value is None else amount(point.value, unit)
+
+
+def _render(template: str, history: History) -> str:
+    import jinja2
+    from markupsafe import Markup
+
+    from reports.history_plots import draw
+    from reports.history_steps import changes
+    from reports.page import content_security_policy
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    points = [point for series in history.series for point in series.points]
+    return environment.get_template(template).render(
+        history=history,
+        changes=changes(history),
+        plots=draw(history),
+        counts={
+            state: sum(point.state == state for point in points) for state in ("measured", "failed", "n/a", "not run")
+        },
+        amount=amount,
+        cell=_cell,
+        markup=Markup,
+        style=Markup((ASSETS / "page.css").read_text(encoding="utf-8")),
+        csp=content_security_policy(),
+    )
+
+
+def history_section(history: History) -> str:
+    """Make the part of a page that shows a history: HTML of ``<h2>`` and below, plots as inline SVG.
+
+    Parameters
+    ----------
+    history : History
+        See `reports.history_results.read_history`.
+
+    Returns
+    -------
+    str
+        HTML that needs `assets/page.css` and nothing else.
+    """
+    return _render("history_section.html.jinja", history)
+
+
+def history_page(history: History) -> str:
+    """Make the page that shows a history: HTML that needs no other file and no network."""
+    return _render("history.html.jinja", history)
+
+
+@click.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=Path("asv.conf.json"), show_default=True,
+    help="Configuration of asv; its folder is the repository.",
+)  # fmt: skip
+@click.option("--branch", default="HEAD", show_default=True, help="Whose commits are the history.")
+@click.option("--machine", metavar="NAME", help="Whose results, where there are several machines.")
+@click.option("--environment", metavar="NAME", help="asv's name of it; by default the one that was measured last.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path(".asv/history.html"), show_default=True,
+    help="The page to write.",
+)  # fmt: skip
+def history(config: Path, branch: str, machine: str | None, environment: str | None, output: Path) -> None:
+    """Draw asv's results over the commits, and name the commits that changed a level.
+
+    Exit codes: 0 the page is written, 2 bad input (no results, several machines to choose from).
+    """
+    from reports import files
+    from reports.history_results import read_history
+    from reports.history_steps import changes
+
+    read = read_history(config, branch, machine, environment)
+    files.write(output, history_page(read))
+    for change in changes(read):
+        commit, unit = change.commit, change.series.unit
+        click.echo(
+            f"{commit.hash[:8]} {commit.author_date[:10]} {'worse' if change.ratio > 1 else 'better'} "
+            f"{amount(change.before, unit)} -> {amount(change.after, unit)} ({change.ratio:.3g}x) "
+            f"{change.series.label}: {commit.subject}"
+        )
+    failed = [
+        f"{commit.hash[:8]} failed {series.label}"
+        for series in read.series
+        for commit, point in zip(read.commits, series.points, strict=True)
+        if point.state == "failed"
+    ]
+    click.echo("\n".join([*failed, f"{len(read.commits)} commits, {len(read.series)} series, {len(failed)} failed"]))
+    click.echo(f"wrote {output}")

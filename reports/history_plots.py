@@ -1,0 +1,149 @@
+"""The plots of a history: speedup, steady time, first call and peak, one line per benchmark, oldest commit left."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, to_svg
+from reports.history_results import History, Point, Series
+from reports.history_steps import steps
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LOOKS = (
+    (CANDIDATE, "o", "-"), (REFERENCE, "s", "-"), (PEER, "D", "-"), (INK, "^", "--"), (MUTED, "v", "--"), (LIMIT, "P", ":"),
+    (CANDIDATE, "X", ":"), (REFERENCE, "*", ":"),
+)  # fmt: skip
+_KINDS = {
+    "speedup": ("Speedup over the loop", "times faster (log scale)"),
+    "steady": ("Steady time of a call", "seconds (log scale)"),
+    "cold": ("First call", "seconds (log scale)"),
+    "peak": ("Peak memory of a call", "bytes (log scale)"),
+    "other": ("Other measures", "value (log scale)"),
+}
+
+
+def kind_of(series: Series) -> str:
+    """Which plot a series belongs to, by asv's naming: ``time_``, the unit, and "first" in the name."""
+    name = series.benchmark.rpartition(".")[2]
+    if series.unit == "ratio":
+        return "speedup" if "time" in name else "other"
+    if series.unit == "bytes":
+        return "peak"
+    if name.startswith("time_"):
+        return "steady"
+    return "cold" if "first" in name else "other"
+
+
+def _inverted(series: Series) -> Series:
+    """Turn a ratio of times (lower is better, as asv assumes) into a speedup."""
+    points = [
+        Point(state=point.state, value=1 / point.value, samples=tuple(1 / sample for sample in point.samples))
+        if point.value
+        else point
+        for point in series.points
+    ]
+    return Series(benchmark=series.benchmark, params=series.params, unit="times", points=tuple(points))
+
+
+def _cost(series: Series) -> float:
+    values = [point.value for point in series.points if point.value is not None]
+    return statistics.median(values) if values else 0.0
+
+
+def selected(history: History, kind: str, module: str) -> list[Series]:
+    """One series per benchmark of a module: the combination of parameters that costs most."""
+    best: dict[str, Series] = {}
+    for series in history.series:
+        if kind_of(series) != kind or series.benchmark.partition(".")[0] != module:
+            continue
+        if series.benchmark not in best or _cost(series) > _cost(best[series.benchmark]):
+            best[series.benchmark] = series
+    return list(best.values())[: len(_LOOKS)]
+
+
+def _draw(axes: Axes, number: int, series: Series, marked: list[tuple[int, float, float]]) -> None:
+    color, marker, style = _LOOKS[number]
+    shown = [(at, point) for at, point in enumerate(series.points) if point.value is not None]
+    for at, point in shown:
+        axes.plot([at] * len(point.samples), point.samples, ".", color=color, markersize=2.5, alpha=0.5, zorder=1.5)
+    name = series.benchmark.rpartition(".")[2].removeprefix("time_").removeprefix("track_")
+    axes.plot(
+        [at for at, _ in shown], [point.value or math.nan for _, point in shown], style, color=color, marker=marker,
+        markeredgecolor=PAPER, label=f"{name} ({series.params})",
+    )  # fmt: skip
+    for at, before, after in marked:
+        value = series.points[at].value
+        if value is None:
+            continue
+        factor = max(after / before, before / after)
+        axes.plot([at], [value], "o", markersize=13, markerfacecolor="none", markeredgecolor=color, zorder=3)
+        axes.annotate(
+            f"{'▲' if after > before else '▼'}{factor:.3g}x", (at, value), (0, 10), textcoords="offset points",
+            ha="center", fontsize=8, color=color,
+        )  # fmt: skip
+
+
+def _draw_without_value(axes: Axes, number: int, series: Series) -> None:
+    """Mark failures and n/a below the axis, each with its word; a row per series."""
+    for at, point in enumerate(series.points):
+        if point.state in ("failed", "n/a"):
+            axes.annotate(
+                "✗ failed" if point.state == "failed" else "n/a", (at, 0.0), (0, 4 + 9 * number),
+                xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", fontsize=7,
+                color=_LOOKS[number][0], fontweight="bold" if point.state == "failed" else "normal",
+            )  # fmt: skip
+
+
+def _plot(history: History, kind: str, module: str) -> Plot | None:
+    chosen = selected(history, kind, module)
+    if not any(point.value is not None for series in chosen for point in series.points):
+        return None
+    title, label = _KINDS[kind]
+    count = len(history.commits)
+    with drawing(3.4 + 0.18 * len(chosen)) as (figure, (axes,)):
+        for number, series in enumerate(chosen):
+            marked = steps(series)
+            drawn = series
+            if kind == "speedup":
+                drawn = _inverted(series)
+                marked = [(at, 1 / before, 1 / after) for at, before, after in marked]
+            _draw(axes, number, drawn, marked)
+            _draw_without_value(axes, number, series)
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        axes.set_ylim(low / (high / low) ** (0.08 * len(chosen)), high * (high / low) ** 0.12)
+        axes.set_xlim(-0.6, count - 0.4)
+        every = max(1, count // 12)
+        axes.set_xticks(
+            range(0, count, every), [history.commits[at].hash[:7] for at in range(0, count, every)], rotation=45,
+            ha="right", fontsize=8, family="monospace",
+        )  # fmt: skip
+        axes.grid(True, axis="y", color=GRID)
+        axes.set_ylabel(label)
+        figure.legend(loc="outside lower center", ncols=1, fontsize=8)
+        svg = to_svg(figure, f"history-{module}-{kind}")
+    return Plot(
+        name=f"history-{module}-{kind}",
+        title=f"{title}: {module.replace('_', ' ')}",
+        caption="Mark: median or the value tracked; small dots: raw samples where asv keeps them; ring: change of level, "
+        "with its factor. ✗ failed; n/a: the function did not exist.",
+        description="; ".join(_in_words(series, kind) for series in chosen),
+        svg=svg,
+    )
+
+
+def _in_words(series: Series, kind: str) -> str:
+    drawn = _inverted(series) if kind == "speedup" else series
+    values = [f"{point.value:.3g}" if point.value is not None else point.state for point in drawn.points]
+    return f"{series.benchmark.rpartition('.')[2]} ({series.params}): {', '.join(values)}"
+
+
+def draw(history: History) -> list[Plot]:
+    """All plots that there are values for."""
+    modules = sorted({series.benchmark.partition(".")[0] for series in history.series})
+    made = (_plot(history, kind, module) for kind in _KINDS for module in modules)
+    return [plot for plot in made if plot is not None]

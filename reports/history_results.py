@@ -1,0 +1,174 @@
+"""asv's results of one machine and environment, in the order of git."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from reports.errors import InputError
+
+State = Literal["measured", "failed", "n/a", "not run"]
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit; ``author_date`` is ISO 8601."""
+
+    hash: str
+    author_date: str
+    subject: str
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """What one benchmark gave at one commit. ``value`` is a number exactly if it was measured."""
+
+    state: State
+    value: float | None = None
+    samples: tuple[float, ...] = ()
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One benchmark with one combination of parameters; one point per commit of the history."""
+
+    benchmark: str
+    params: str
+    unit: str
+    points: tuple[Point, ...]
+
+    @property
+    def label(self) -> str:
+        """Benchmark and parameters."""
+        return f"{self.benchmark}({self.params})" if self.params else self.benchmark
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """All series, oldest commit first. ``left_out`` counts result files that are not part of it."""
+
+    machine: str
+    environment: str
+    commits: tuple[Commit, ...]
+    series: tuple[Series, ...]
+    left_out: int
+
+
+def _commits(root: Path, branch: str) -> list[Commit]:
+    """Commits of a branch, oldest first."""
+    done = subprocess.run(
+        ["git", "log", "--topo-order", "--reverse", "--format=%H%x00%aI%x00%s", "--end-of-options", branch, "--"],
+        cwd=root, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise InputError(f"--branch must name a commit or branch of {root}, got {branch!r}")
+    fields = (line.split("\0") for line in done.stdout.splitlines())
+    return [Commit(hash=name, author_date=date, subject=subject) for name, date, subject in fields]
+
+
+def _chosen(what: str, option: str, names: list[str], wanted: str | None) -> str:
+    if wanted is not None and wanted not in names:
+        raise InputError(f"{option} must be one of {', '.join(names)}, got {wanted!r}")
+    if wanted is None and len(names) > 1:
+        raise InputError(f"results of {len(names)} {what}s are not mixed: choose one by {option}: {', '.join(names)}")
+    return wanted or names[0]
+
+
+def _latest_environment(results: list[Any]) -> str:
+    """Environment that was measured last."""
+    latest = max(results, key=lambda result: max([*result.started_at.values(), 0], key=lambda at: at or 0))
+    return str(latest.env_name)
+
+
+def _point(value: float | None, samples: list[float] | None) -> Point:
+    if value is None:
+        return Point(state="failed")
+    if math.isnan(value):
+        return Point(state="n/a")
+    return Point(state="measured", value=float(value), samples=tuple(samples or ()))
+
+
+def _points(result: Any, known: Any, name: str) -> list[Point]:
+    """Points of all combinations of a benchmark's parameters; not run where there is no result of its version."""
+    params = known[name]["params"]
+    count = math.prod(len(axis) for axis in params)
+    if result is None or name not in result.get_result_keys(known):
+        return [Point(state="not run")] * count
+    values = result.get_result_value(name, params) or [None] * count
+    samples = result.get_result_samples(name, params) or [None] * count
+    return [_point(value, drawn) for value, drawn in zip(values, samples, strict=True)]
+
+
+def read_history(
+    config_path: Path, branch: str = "HEAD", machine: str | None = None, environment: str | None = None
+) -> History:
+    """Read asv's results.
+
+    Parameters
+    ----------
+    config_path : Path
+        ``asv.conf.json``; its folder is the repository.
+    branch : str
+        Whose commits are the history.
+    machine, environment : str, optional
+        By default the only machine, and the environment that was measured last.
+
+    Raises
+    ------
+    InputError
+        If there is no configuration or no result, or several machines to choose from.
+    """
+    try:
+        from asv.benchmarks import Benchmarks
+        from asv.config import Config
+        from asv.results import iter_results_for_machine
+        from asv.util import UserError
+    except ImportError:
+        raise InputError("asv is not installed: pip install 'ptycho-validation[asv]'") from None
+
+    if not config_path.is_file():
+        raise InputError(f"--config must be an asv.conf.json, got {config_path}: no such file")
+    root = config_path.resolve().parent
+    try:
+        config = Config.load(str(config_path))
+        config.results_dir = str(root / config.results_dir)
+        folders = sorted(path.parent.name for path in Path(config.results_dir).glob("*/machine.json"))
+        if not folders:
+            raise InputError(f"{config.results_dir} holds no results: run make bench first")
+        machine = _chosen("machine", "--machine", folders, machine)
+        found = list(iter_results_for_machine(config.results_dir, machine))
+        if not found:
+            raise InputError(f"{config.results_dir} holds no results of {machine}: run make bench first")
+        known = Benchmarks.load(config)
+    except UserError as error:
+        raise InputError(f"{config_path}: {error}") from error
+    environments = sorted({str(result.env_name) for result in found})
+    if environment is None:
+        environment = _latest_environment(found)
+    environment = _chosen("environment", "--environment", environments, environment)
+    commits = _commits(root, branch)
+    by_hash = {result.commit_hash: result for result in found if result.env_name == environment}
+    commits = [commit for commit in commits if commit.hash in by_hash]
+    if not commits:
+        raise InputError(f"none of the {len(found)} results is of a commit of {branch}: choose another by --branch")
+    series: list[Series] = []
+    for name in sorted(known):
+        columns = [_points(by_hash[commit.hash], known, name) for commit in commits]
+        combinations = itertools.product(*known[name]["params"])
+        for combination, points in zip(combinations, zip(*columns, strict=True), strict=True):
+            series.append(
+                Series(
+                    benchmark=name,
+                    params=", ".join(text.strip("'") for text in combination),
+                    unit=known[name].get("unit") or "unit",
+                    points=points,
+                )
+            )
+    return History(
+        machine=machine,
+        environment=environment,
+        commits=tuple(commits),
+        series=tuple(series),
+        left_out=len(found) - len(commits),
+    )

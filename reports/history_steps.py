@@ -1,0 +1,65 @@
+"""Where a series changes level, by asv's own step detection."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from reports.history_results import Commit, History, Series
+
+# A step counts from this factor on, as in `make bench-compare`.
+FACTORS = {"bytes": 1.2}
+DEFAULT_FACTOR = 1.5
+# The detector estimates the noise from how values differ. In a history of a few commits it then takes a lone
+# spike for noise; given each value twice it does not (tests/reports/test_history.py counts both).
+_WEIGHT = 2
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A step in a series: the first commit of the new level, and the levels (geometric means) around it."""
+
+    series: Series
+    index: int
+    commit: Commit
+    before: float
+    after: float
+
+    @property
+    def ratio(self) -> float:
+        """New level over old; above 1 is worse, as lower is better in every series."""
+        return self.after / self.before
+
+
+def steps(series: Series) -> list[tuple[int, float, float]]:
+    """Give the steps of a series: index of the first point of the new level, old and new level.
+
+    Values are compared by their logarithms, so that a step counts by its factor and a large one does not hide
+    a small one. Points without a value are passed over.
+    """
+    from asv.step_detect import detect_steps
+
+    known = [(index, point.value) for index, point in enumerate(series.points) if point.value is not None]
+    known = [(index, value) for index, value in known if value > 0]
+    if len(known) < 2:
+        return []
+    logarithms = [math.log(value) for _, value in known for _ in range(_WEIGHT)]
+    smallest = math.log(FACTORS.get(series.unit, DEFAULT_FACTOR))
+    levels = [(first // _WEIGHT, level) for first, _, level, _, _ in detect_steps(logarithms)]
+    found = []
+    current = levels[0][1]
+    for first, level in levels[1:]:
+        if abs(level - current) >= smallest:
+            found.append((known[first][0], math.exp(current), math.exp(level)))
+            current = level
+    return found
+
+
+def changes(history: History) -> list[Change]:
+    """All steps of all series, oldest commit first, the largest factor first within a commit."""
+    found = [
+        Change(series=series, index=index, commit=history.commits[index], before=before, after=after)
+        for series in history.series
+        for index, before, after in steps(series)
+    ]
+    return sorted(found, key=lambda change: (change.index, -abs(math.log(change.ratio))))

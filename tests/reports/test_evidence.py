@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from reports import evidence
+from reports.errors import InputError
+from reports.gate import judge
+from reports.policy import read_policy
+from reports.records import Run
+from tests.reports import builders as b
+
+POLICY = read_policy()
+
+
+def recorded(tmp_path: Path, *runs: Run) -> tuple[evidence.Evidence, ...]:
+    for run in runs:
+        evidence.record(judge(run, POLICY), tmp_path)
+    return evidence.recorded(tmp_path)
+
+
+def run_at(created_at: str, run_id: str, **reference: object) -> Run:
+    run = b.full_run(**reference)
+    return msgspec.structs.replace(
+        run, manifest=msgspec.structs.replace(run.manifest, created_at=created_at, run_id=run_id)
+    )
+
+
+def test_the_default_of_the_flag_rests_on_the_newest_recorded_verdict() -> None:
+    import ptycho
+    from ptycho.config.config import ModelConfig
+    from validation.provenance import kernel_digest
+
+    default = inspect.signature(ModelConfig).parameters["use_batched_patch_extraction"].default
+    digest = kernel_digest(Path(ptycho.__file__).parent)
+    assert evidence.objection(default, digest, evidence.recorded()) is None
+
+
+def test_a_recorded_verdict_reads_back(tmp_path: Path) -> None:
+    (found,) = recorded(tmp_path, b.full_run())
+    assert found.outcome == "ACCEPT"
+    assert found.kernel_digest == b.PROVENANCE.kernel_digest
+    assert found.value("speed") == pytest.approx(38.04, abs=0.1)
+
+
+def test_the_default_may_be_true_only_with_an_accept_of_the_present_sources(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    good = run_at("2026-11-20T10:00:00+00:00", "a")
+    assert "no verdict is on record" in str(evidence.objection(True, digest, ()))
+    assert evidence.objection(False, digest, ()) is None
+    found = recorded(tmp_path, good)
+    assert evidence.objection(True, digest, found) is None
+    assert "measure again" in str(evidence.objection(True, "another", found))
+    found = recorded(tmp_path, run_at("2026-11-21T10:00:00+00:00", "b", timing=b.timing(2.0)))
+    assert "is REJECT" in str(evidence.objection(True, digest, found))
+    assert "python -m validation run" in str(evidence.objection(True, digest, found))
+
+
+def test_the_newest_is_by_date_and_not_by_name(tmp_path: Path) -> None:
+    late, early = "2026-11-21T10:00:00+02:00", "2026-11-21T07:59:00Z"
+    found = recorded(tmp_path, run_at(late, "a"), run_at(early, "b", timing=b.timing(2.0)))
+    assert found[-1].run_id == "a"
+
+
+def with_provenance(**fields: object) -> Run:
+    run = b.full_run()
+    origin = msgspec.structs.replace(b.PROVENANCE, **fields)
+    return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, provenance=origin))
+
+
+@pytest.mark.parametrize(
+    ("run", "reason"),
+    [
+        (b.quick_run(), "provisional"),
+        (with_provenance(dirty=True), "uncommitted"),
+        (with_provenance(commit=None), "no commit"),
+        (b.make([b.calibration()]), "no verdict at all"),
+    ],
+)
+def test_what_is_no_evidence_is_not_recorded(tmp_path: Path, run: Run, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        evidence.record(judge(run, POLICY), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_relaxed_verdict_is_not_recorded(tmp_path: Path) -> None:
+    looser = msgspec.structs.replace(POLICY, atol=1e-3)
+    with pytest.raises(InputError, match="relaxed"):
+        evidence.record(judge(b.full_run(), looser), tmp_path)
+
+
+def test_evidence_is_never_overwritten(tmp_path: Path) -> None:
+    recorded(tmp_path, b.full_run())
+    recorded(tmp_path, b.full_run())
+    with pytest.raises(InputError, match="never overwritten"):
+        recorded(tmp_path, b.full_run(timing=b.timing(2.0)))
+
+
+def test_a_file_that_is_no_verdict_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(InputError, match="not a recorded verdict"):
+        evidence.recorded(tmp_path)

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import numpy as np
+import pytest
+
+from reports import comparison, context_plots, evidence, index, machine_formats, texts
+from reports.case_plots import break_even, slope
+from reports.figure import to_svg
+from reports.gate import judge
+from reports.page import age, page
+from reports.plots import memory_forest, speedup_forest, timed
+from reports.policy import read_policy
+from reports.reader import read_run
+from reports.records import Measurement, Run
+from tests.reports import builders as b
+
+POLICY = read_policy()
+HOSTILE = "<script>alert(1)</script>`\"'&--></style><img src=x onerror=alert(2)>{{7*7}}$x^2$\x07|a|"
+
+
+def hostile_run() -> Run:
+    of = b.case(case_id=HOSTILE, pattern=HOSTILE)
+    timed = Measurement(equivalence=b.equivalence(0.5), timing=b.timing(2.0), memory=b.memory(3.0))
+    lines = [
+        b.calibration(instrument=HOSTILE, passed=True, detail=HOSTILE),
+        b.case_result(of, checks=("equivalence", "time", "memory"), measurement=timed),
+        b.case_result(of, candidate=HOSTILE, failure=b.failure("signal", message=HOSTILE, arm=HOSTILE)),
+        b.probe(HOSTILE, passed=False, detail=HOSTILE),
+        b.mutant("D1", mutant=HOSTILE, description=HOSTILE, expected_criterion=HOSTILE, verdict=HOSTILE),
+        b.suite("on", command=HOSTILE, failed=3),
+    ]
+    scan = msgspec.structs.replace(b.full_run().manifest.scan, name=HOSTILE, path=HOSTILE)
+    origin = msgspec.structs.replace(
+        b.PROVENANCE, commit_subject=HOSTILE, commit=HOSTILE, versions={HOSTILE: HOSTILE}, threads={HOSTILE: HOSTILE}
+    )
+    return b.make(
+        lines,
+        sweep=HOSTILE,
+        command=HOSTILE,
+        scan=scan,
+        provenance=origin,
+        reference_case_id=HOSTILE,
+        created_at=HOSTILE,
+    )
+
+
+class Elements(HTMLParser):
+    """Counts elements and collects attributes that would run a script or load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.dangerous: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            loads = name in ("src", "href", "xlink:href", "action") and not (value or "").startswith(("#", "data:"))
+            if name.startswith("on") or loads:
+                self.dangerous.append((name, value))
+
+
+def elements(html: str) -> Elements:
+    found = Elements()
+    found.feed(html)
+    return found
+
+
+def test_hostile_strings_stay_text_in_the_page() -> None:
+    run = hostile_run()
+    found = elements(page(run, judge(run, POLICY), evidence=()))
+    assert found.tags.count("script") == 1
+    assert found.tags.count("style") == 1 + found.tags.count("svg")
+    assert found.dangerous == []
+    assert "img" not in found.tags
+
+
+def test_the_page_holds_hostile_strings_and_does_not_drop_them() -> None:
+    run = hostile_run()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page(run, judge(run, POLICY))
+    assert "49" not in re.findall(r"onerror=alert\(2\)&gt;(..)", page(run, judge(run, POLICY)))
+
+
+def test_hostile_strings_stay_text_in_markdown() -> None:
+    for text in (texts.review(judge(hostile_run(), POLICY)), texts.step_summary(judge(hostile_run(), POLICY))):
+        outside = re.sub(r"\\[^\w\s]", "", text)
+        outside = re.sub(r"(`+).*?(?<!`)\1(?!`)", "", outside)
+        assert "<script>" not in outside
+        assert "<img" not in outside
+        assert "\x07" not in text
+
+
+def test_hostile_strings_leave_xml_well_formed() -> None:
+    verdict = judge(hostile_run(), POLICY)
+    tree = ElementTree.fromstring(machine_formats.junit(verdict))
+    assert tree.attrib["tests"] == str(len(verdict.criteria))
+    ElementTree.fromstring(machine_formats.badge(verdict))
+
+
+def test_junit_tells_failures_from_missing_evidence() -> None:
+    tree = ElementTree.fromstring(machine_formats.junit(judge(b.full_run(timing=b.timing(replicates=6)), POLICY)))
+    found = {case.attrib["name"]: [child.tag for child in case] for case in tree.iter("testcase")}
+    assert found["correctness"] == []
+    assert found["speed"] == ["error"]
+    assert found["completeness"] == ["failure"]
+    assert found["reassembly"] == ["skipped"]
+
+
+def test_the_badge_says_verdict_and_mark() -> None:
+    assert "gate: accept, 38x" in machine_formats.badge(judge(b.full_run(), POLICY))
+    assert "provisional" in machine_formats.badge(judge(b.quick_run(), POLICY))
+
+
+@pytest.mark.parametrize("run", [b.full_run(), b.quick_run(), hostile_run(), b.make([]), b.make([b.calibration()])])
+def test_every_run_has_a_page_that_starts_with_its_verdict(run: Run) -> None:
+    verdict = judge(run, POLICY)
+    html = page(run, verdict)
+    first = re.search(r"<h1[^>]*>(.*?)</h1>", html)
+    assert first is not None
+    assert (verdict.outcome in first[1]) or first[1].startswith("No verdict")
+    if verdict.provisional:
+        assert f"provisional, {verdict.sweep} sweep" in html
+
+
+def test_the_policy_forbids_every_connection() -> None:
+    run = b.full_run()
+    html = page(run, judge(run, POLICY))
+    assert "default-src 'none'" in unescape(html)
+    assert "http://" not in re.sub(r"http://(www\.w3\.org|tristen\.ca)[^\"' ]*", "", html)
+
+
+def test_words_in_a_plot_keep_their_digits() -> None:
+    plot = memory_forest(b.full_run(memory=b.memory(0.9)), POLICY)
+    assert plot is not None
+    assert ">0.904x<" in plot.svg
+
+
+def test_no_stand_in_colour_is_left_in_a_plot() -> None:
+    plot = speedup_forest(b.full_run(), POLICY, timed(b.full_run()))
+    assert plot is not None
+    assert not re.search(r"#(0[1-9])\1\1", plot.svg)
+    assert "var(--candidate)" in plot.svg
+
+
+def test_ids_of_different_plots_do_not_meet() -> None:
+    run = b.full_run()
+    ids = re.findall(r'\bid="([^"]+)"', page(run, judge(run, POLICY)))
+    assert len(ids) == len(set(ids))
+
+
+def test_the_worst_patch_is_drawn_where_it_was_kept(tmp_path: Path) -> None:
+    folder = b.write(b.full_run(equivalence=b.equivalence(0.5)), tmp_path / "run")
+    run = read_run(folder)
+    assert context_plots.read_patch(run, folder) is None
+    (folder / "patches").mkdir()
+    reference = np.arange(12.0).reshape(3, 4) * (1 + 1j)
+    actual = reference.copy()
+    actual[2, 1] += 0.5
+    np.savez(folder / "patches" / f"{b.case().case_id}-{b.CANDIDATE}.npz", reference=reference, candidate=actual)
+    patch = context_plots.read_patch(run, folder)
+    assert patch is not None
+    assert "0.5, is at row 2, column 1" in context_plots.worst_patch(patch).description
+
+
+def test_a_patch_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    folder = b.write(b.full_run(), tmp_path / "run")
+    (folder / "patches").mkdir()
+    (folder / "patches" / f"{b.case().case_id}-{b.CANDIDATE}.npz").write_bytes(b"no zip")
+    assert context_plots.read_patch(read_run(folder), folder) is None
+
+
+def test_the_slope_of_a_power_law_is_its_exponent() -> None:
+    assert slope([(x, 3 * x**1.5) for x in (1.0, 10.0, 100.0)]) == pytest.approx(1.5)
+    assert slope([(1.0, 1.0), (2.0, 2.0)]) is None
+
+
+def test_break_even_lies_where_the_lines_cross() -> None:
+    points = [(n, 0.01 * n, 0.5 + 0.001 * n) for n in (10, 50, 60, 1000)]
+    assert break_even(points) == pytest.approx(0.5 / 0.009, rel=0.02)
+    assert break_even([(1, 1.0, 0.5), (2, 1.0, 0.5)]) is None
+    assert break_even([(1, 1.0, 2.0), (2, 1.0, 2.0)]) is None
+
+
+def test_comparison_tells_only_what_lies_beyond_noise() -> None:
+    slow, fast = b.full_run(timing=b.timing(20.0)), b.full_run(timing=b.timing(40.0))
+    changes = {item.figure: item.change for item in comparison.compare(slow, fast, POLICY)}
+    assert changes["speedup, warm calls"] == "better"
+    assert changes["speedup, first call"] == "same"
+    assert {item.change for item in comparison.compare(fast, slow, POLICY)} == {"worse", "same"}
+    nearly = b.full_run(timing=b.timing(41.0))
+    assert {item.change for item in comparison.compare(fast, nearly, POLICY)} == {"same"}
+
+
+def test_comparison_tells_a_case_that_broke() -> None:
+    found = comparison.compare(b.full_run(), b.full_run(equivalence=b.equivalence(1.0)), POLICY)
+    assert ("passed", "failed", "worse") in [(item.before, item.after, item.change) for item in found]
+
+
+def test_the_index_has_every_run_newest_first(tmp_path: Path) -> None:
+    b.write(b.full_run(), tmp_path / "old")
+    new = b.quick_run()
+    new = msgspec.structs.replace(
+        new, manifest=msgspec.structs.replace(new.manifest, created_at="2026-11-22T00:00:00+00:00")
+    )
+    b.write(new, tmp_path / "new")
+    b.write(b.full_run(), tmp_path / "torn & broken")
+    (tmp_path / "torn & broken" / "results.jsonl").write_text("{")
+    (tmp_path / "old" / "report.html").write_text("")
+    found = index.entries(tmp_path)
+    assert [entry.folder for entry in found] == ["new", "old", "torn & broken"]
+    html = index.index_page(found)
+    assert "torn &amp; broken" in html
+    assert "cannot be read" in html
+    assert 'href="old/report.html"' in html
+    assert elements(html).tags.count("script") == 0
+
+
+def test_history_needs_two_runs(tmp_path: Path) -> None:
+    verdict = judge(b.full_run(), POLICY)
+    assert context_plots.history((), verdict, POLICY) is None
+    other = msgspec.structs.replace(evidence.evidence_of(verdict), run_id="b", created_at="2026-10-01T00:00:00Z")
+    plot = context_plots.history((other,), verdict, POLICY)
+    assert plot is not None
+    assert plot.description.startswith("2026-10-01")
+
+
+def test_the_age_counts_whole_days() -> None:
+    import datetime
+
+    now = datetime.datetime(2026, 11, 23, 11, tzinfo=datetime.timezone.utc)
+    assert age("2026-11-21T12:00:00+00:00", now) == "1 day ago"
+    assert age("2026-11-21T10:00:00Z", now) == "2 days ago"
+    assert age("no date", now) == ""
+
+
+def many_lines(count: int) -> Run:
+    """Give a run of ``count`` lines, with every kind of figure somewhere."""
+    lines = b.lines_of_full_run()
+    patterns = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan")
+    equal = Measurement(equivalence=b.equivalence(0.0, oracle_error=3e-7))
+    for number in range(count - len(lines)):
+        of = b.case(
+            N=(32, 64, 128, 256)[number % 4],
+            gridsize=1 + number % 3,
+            batch=number,
+            pattern=patterns[number % 8],
+            seed=number,
+            dtype=("complex64", "complex128")[number % 2],
+        )
+        timed = Measurement(equivalence=b.equivalence(), timing=b.timing(5 + number % 40))
+        lines.append(b.case_result(of, measurement=timed if number % 10 == 0 else equal))
+    return b.make(lines, reference_case_id=b.case().case_id)
+
+
+@pytest.mark.slow
+def test_ten_thousand_lines_make_a_page_in_time_and_size(tmp_path: Path) -> None:
+    folder = b.write(many_lines(10_000), tmp_path / "run")
+    # Processor time of this one thread, so that whatever else runs on the machine does not count.
+    started = time.process_time()
+    run = read_run(folder)
+    html = page(run, judge(run, POLICY))
+    assert time.process_time() - started < 10.0
+    assert len(html.encode()) < 4_000_000
+
+
+def test_svg_has_no_date_and_no_size_of_its_own() -> None:
+    from reports.figure import drawing
+
+    with drawing(2.0) as (figure, (axes,)):
+        axes.plot([0, 1], [0, 1])
+        first = to_svg(figure, "x")
+    assert "<metadata>" not in first
+    assert not re.match(r"<svg[^>]* width=", first)
