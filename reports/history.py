@@ -1,4 +1,4 @@
-"""``python -m reports history``: asv's results over the commits, as a page of its own and as a section of the report."""
+"""``python -m reports history``: asv's results over the commits, as a page and as a section of the report."""
 
 from __future__ import annotations
 

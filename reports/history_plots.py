@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOOKS = (
-    (CANDIDATE, "o", "-"), (REFERENCE, "s", "-"), (PEER, "D", "-"), (INK, "^", "--"), (MUTED, "v", "--"), (LIMIT, "P", ":"),
-    (CANDIDATE, "X", ":"), (REFERENCE, "*", ":"),
+    (CANDIDATE, "o", "-"), (REFERENCE, "s", "-"), (PEER, "D", "-"), (INK, "^", "--"), (MUTED, "v", "--"),
+    (LIMIT, "P", ":"), (CANDIDATE, "X", ":"), (REFERENCE, "*", ":"),
 )  # fmt: skip
 _KINDS = {
     "speedup": ("Speedup over the loop", "times faster (log scale)"),
@@ -129,8 +129,8 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
     return Plot(
         name=f"history-{module}-{kind}",
         title=f"{title}: {module.replace('_', ' ')}",
-        caption="Mark: median or the value tracked; small dots: raw samples where asv keeps them; ring: change of level, "
-        "with its factor. ✗ failed; n/a: the function did not exist.",
+        caption="Mark: median or the value tracked; small dots: raw samples where asv keeps them; ring: change of "
+        "level, with its factor. ✗ failed; n/a: the function did not exist.",
         description="; ".join(_in_words(series, kind) for series in chosen),
         svg=svg,
     )

@@ -56,7 +56,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _commits(root: Path, branch: str) -> list[Commit]:
-    """Commits of a branch, oldest first."""
+    """List the commits of a branch, oldest first."""
     done = subprocess.run(
         ["git", "log", "--topo-order", "--reverse", "--format=%H%x00%aI%x00%s", "--end-of-options", branch, "--"],
         cwd=root, capture_output=True, text=True,
@@ -77,7 +77,7 @@ def _chosen(what: str, option: str, names: list[str], wanted: str | None) -> str
 
 def _latest_environment(results: list[Any]) -> str:
     """Environment that was measured last."""
-    latest = max(results, key=lambda result: max([*result.started_at.values(), 0], key=lambda at: at or 0))
+    latest = max(results, key=lambda result: max((at or 0 for at in result.started_at.values()), default=0))
     return str(latest.env_name)
 
 
@@ -120,10 +120,10 @@ def read_history(
         If there is no configuration or no result, or several machines to choose from.
     """
     try:
-        from asv.benchmarks import Benchmarks
-        from asv.config import Config
-        from asv.results import iter_results_for_machine
-        from asv.util import UserError
+        from asv.benchmarks import Benchmarks  # type: ignore[import-untyped]
+        from asv.config import Config  # type: ignore[import-untyped]
+        from asv.results import iter_results_for_machine  # type: ignore[import-untyped]
+        from asv.util import UserError  # type: ignore[import-untyped]
     except ImportError:
         raise InputError("asv is not installed: pip install 'ptycho-validation[asv]'") from None
 

@@ -37,7 +37,7 @@ def steps(series: Series) -> list[tuple[int, float, float]]:
     Values are compared by their logarithms, so that a step counts by its factor and a large one does not hide
     a small one. Points without a value are passed over.
     """
-    from asv.step_detect import detect_steps
+    from asv.step_detect import detect_steps  # type: ignore[import-untyped]
 
     known = [(index, point.value) for index, point in enumerate(series.points) if point.value is not None]
     known = [(index, value) for index, value in known if value > 0]

@@ -5,6 +5,7 @@ import time
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
@@ -241,9 +242,9 @@ def test_the_age_counts_whole_days() -> None:
     assert age("no date", now) == ""
 
 
-def many_lines(count: int) -> Run:
+def many_lines(count: int, **reference: Any) -> Run:
     """Give a run of ``count`` lines, with every kind of figure somewhere."""
-    lines = b.lines_of_full_run()
+    lines = b.lines_of_full_run(**reference)
     patterns = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan")
     equal = Measurement(equivalence=b.equivalence(0.0, oracle_error=3e-7))
     for number in range(count - len(lines)):

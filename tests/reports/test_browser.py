@@ -1,0 +1,242 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.context_plots import read_patch
+from reports.gate import judge
+from reports.index import entries, index_page
+from reports.page import page as make_page
+from reports.policy import read_policy
+from reports.reader import read_run
+from tests.reports import builders as b
+from tests.reports.test_outputs import HOSTILE, hostile_run, many_lines
+
+CHROMIUM = Path("/usr/bin/chromium")
+WIDTHS = (1280, 390)
+POLICY = read_policy()
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}"),
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="needs the package playwright"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+                  "--disable-component-update", "--disable-sync", "--no-first-run"],
+        )  # fmt: skip
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the pages of runs that end in every way, and their index."""
+    import numpy as np
+
+    root = tmp_path_factory.mktemp("runs")
+    runs = {
+        "accept": b.full_run(),
+        "reject": many_lines(60, timing=b.timing(2.0)),
+        "hostile": hostile_run(),
+        "nothing": b.make([]),
+        "instrument": b.make([b.calibration(passed=False)]),
+        "quick": b.quick_run(timing=b.timing(10.2)),
+    }
+    for name, run in runs.items():
+        folder = b.write(run, root / name)
+        (folder / "patches").mkdir()
+        kept = folder / "patches" / f"{run.manifest.reference_case_id[:100].replace('/', '_')}-{b.CANDIDATE}.npz"
+        np.savez(kept, reference=np.eye(8) * (1 + 1j), candidate=np.eye(8) * 1j)
+        found = read_run(folder)
+        html = make_page(found, judge(found, POLICY), patch=read_patch(found, folder))
+        (folder / "report.html").write_text(html)
+    (root / "index.html").write_text(index_page(entries(root)))
+    return root
+
+
+PAGES = ["accept/report.html", "reject/report.html", "hostile/report.html", "nothing/report.html",
+         "instrument/report.html", "quick/report.html", "index.html"]  # fmt: skip
+
+
+class Opened:
+    """A page, what its console said, and what it asked for."""
+
+    def __init__(self, browser: Any, address: Path, fragment: str = "", **options: Any) -> None:
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on(
+            "console",
+            lambda message: self.errors.append(message.text) if message.type in ("error", "warning") else None,
+        )
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.errors.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(address.as_uri() + fragment)
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+def axe_source() -> str:
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("needs the package axe-playwright-python")
+    return next(Path(found.origin).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_quiet_closed_narrow_enough_and_accessible(
+    browser: Any, site: Path, name: str, width: int, scheme: str
+) -> None:
+    with Opened(browser, site / name, viewport={"width": width, "height": 900}, color_scheme=scheme) as opened:
+        page = opened.page
+        assert opened.errors == []
+        assert [url for url in opened.requests if not url.startswith("data:")] == [(site / name).as_uri()]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+        page.evaluate(axe_source())
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        told = [(item["id"], [node["html"][:160] for node in item["nodes"][:3]]) for item in found["violations"]]
+        assert told == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_picture_has_a_text_alternative(browser: Any, site: Path, name: str) -> None:
+    with Opened(browser, site / name) as opened:
+        assert opened.page.evaluate(
+            """[...document.querySelectorAll('svg, img')].filter(picture =>
+                !(picture.closest('[role=img]')?.getAttribute('aria-label')?.length > 20)).length"""
+        ) == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_is_complete_without_javascript(browser: Any, site: Path, width: int) -> None:
+    size = {"width": width, "height": 900}
+    with Opened(browser, site / "reject/report.html", viewport=size, java_script_enabled=False) as opened:
+        page = opened.page
+        assert page.locator("h1").inner_text() == "Verdict: REJECT"
+        rows = len(read_run(site / "reject").cases)
+        assert page.locator("#cases tbody tr:visible").count() == rows
+        assert page.locator("figure").count() >= 5
+        assert not page.locator("form.filters").is_visible()
+        assert opened.errors == []
+
+
+def visible_states(page: Any) -> list[str]:
+    return page.eval_on_selector_all(
+        "#cases tbody tr:not([hidden])", "rows => rows.map(row => row.cells[3].textContent.trim())"
+    )
+
+
+def test_the_table_sorts_by_mouse_and_by_keyboard(browser: Any, site: Path) -> None:
+    with Opened(browser, site / "reject/report.html") as opened:
+        page = opened.page
+        head = page.locator("#cases thead th", has_text="Groups")
+
+        def groups() -> list[int]:
+            return [int(text) for text in page.eval_on_selector_all(
+                "#cases tbody tr", "rows => rows.map(row => row.cells[5].textContent)")]  # fmt: skip
+
+        head.click()
+        assert groups() == sorted(groups())
+        assert head.get_attribute("aria-sort") == "ascending"
+        for key, reverse in (("Enter", True), ("Space", False)):
+            head.focus()
+            page.keyboard.press(key)
+            assert groups() == sorted(groups(), reverse=reverse)
+
+
+def test_the_table_filters_and_the_address_keeps_the_filter(browser: Any, site: Path) -> None:
+    with Opened(browser, site / "reject/report.html") as opened:
+        page = opened.page
+        page.select_option("select[name=N]", "32")
+        assert set(visible_states(page)) == {"32"}
+        assert page.url.endswith("#N=32")
+        kept = len(visible_states(page))
+        page.fill("input[name=text]", "border nonsense")
+        assert visible_states(page) == []
+        page.fill("input[name=text]", "")
+        assert f"{kept} of " in page.locator("#shown").inner_text()
+        page.click("button[type=reset]")
+        page.wait_for_function("!location.hash")
+        assert len(set(visible_states(page))) > 1
+    with Opened(browser, site / "reject/report.html", fragment="#N=64&state=%E2%9C%93+passed") as opened:
+        assert set(visible_states(opened.page)) == {"64"}
+        assert opened.page.locator("select[name=N]").input_value() == "64"
+
+
+def test_a_filter_in_the_address_that_means_nothing_shows_all(browser: Any, site: Path) -> None:
+    with Opened(browser, site / "reject/report.html", fragment="#N=%3Cscript%3E&zz=1") as opened:
+        assert opened.errors == []
+        assert len(visible_states(opened.page)) == len(read_run(site / "reject").cases)
+
+
+def test_hostile_strings_stay_text(browser: Any, site: Path) -> None:
+    with Opened(browser, site / "hostile/report.html") as opened:
+        page = opened.page
+        assert page.locator("script").count() == 1
+        assert page.locator("img").count() == 0
+        shown = page.evaluate("document.body.textContent")
+        assert HOSTILE.replace("\x07", "") in shown.replace("\x07", "")
+        assert opened.errors == []
+
+
+def test_every_control_can_be_reached_by_keyboard(browser: Any, site: Path) -> None:
+    with Opened(browser, site / "reject/report.html") as opened:
+        page = opened.page
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        seen = set()
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            seen.add(page.evaluate("document.activeElement.tagName + (document.activeElement.name || '')"))
+        assert {"INPUTtext", "SELECTN", "SELECTstate", "BUTTON", "TH", "DIV", "SUMMARY"} <= seen
+
+
+def test_on_paper_nothing_is_cut_off(browser: Any, site: Path, tmp_path: Path) -> None:
+    with Opened(browser, site / "reject/report.html", viewport={"width": 794, "height": 1123}) as opened:
+        page = opened.page
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert not page.locator("form.filters").is_visible()
+        assert page.evaluate("document.querySelector('#cases').getBoundingClientRect().right") <= 794
+        pdf = page.pdf(format="A4")
+        assert pdf.startswith(b"%PDF")
+        assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 3
+
+
+def test_ten_thousand_lines_paint_within_a_second(browser: Any, tmp_path: Path) -> None:
+    run = many_lines(10_000)
+    path = tmp_path / "report.html"
+    path.write_text(make_page(run, judge(run, POLICY)))
+    with Opened(browser, path, viewport={"width": 1280, "height": 900}) as opened:
+        opened.page.wait_for_load_state("load")
+        assert opened.errors == []
+        painted_ms = opened.page.evaluate(
+            "performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)[0]"
+        )
+        assert painted_ms < 1000
