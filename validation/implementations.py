@@ -102,6 +102,27 @@ def _low_level(arguments: dict[str, Any]) -> tuple[Any, Any, int, int, int]:
     return tf.constant(gt_padded), tf.constant(offsets_f), N, batch, channels
 
 
+def _batched(arguments: dict[str, Any], **options: Any) -> Any:
+    """Call the private batched function with options that a checkout may not have."""
+    import inspect
+
+    function = _attribute("ptycho.raw_data", "_get_image_patches_batched")
+    lacking = sorted(set(options) - set(inspect.signature(function).parameters))
+    if lacking:
+        raise NotAvailableError(f"the ptycho that is measured has no {', '.join(lacking)} in {function.__name__}")
+    return function(*_low_level(arguments), **options)
+
+
+def extract_batched_by_xla(**arguments: Any) -> Any:
+    """Extract by the XLA engine."""
+    return _batched(arguments, engine="xla")
+
+
+def extract_batched_by_single_groups(**arguments: Any) -> Any:
+    """Extract with one group per chunk."""
+    return _batched(arguments, chunk_size=1)
+
+
 def extract_batched_in_graph(**arguments: Any) -> Any:
     """Extract by the batched function, traced into a graph of the caller's."""
     import tensorflow as tf
@@ -109,6 +130,32 @@ def extract_batched_in_graph(**arguments: Any) -> Any:
     function = _attribute("ptycho.raw_data", "_get_image_patches_batched")
     gt_padded, offsets_f, N, batch, channels = _low_level(arguments)
     return tf.function(lambda image, offsets: function(image, offsets, N, batch, channels))(gt_padded, offsets_f)
+
+
+@contextlib.contextmanager
+def _without_numba() -> Iterator[None]:
+    """Make ``ptycho`` believe that numba is not installed."""
+    _attribute("ptycho.native", "available")
+    import ptycho.native
+
+    before = ptycho.native.available
+    ptycho.native.available = lambda: False
+    try:
+        yield
+    finally:
+        ptycho.native.available = before
+
+
+def extract_batched_without_numba(**arguments: Any) -> Any:
+    """Extract with the flag on where numba is not installed."""
+    with _without_numba():
+        return extract_batched(**arguments)
+
+
+def place_batched_without_numba(**arguments: Any) -> Any:
+    """Place by the batched function where numba is not installed."""
+    with _without_numba():
+        return place_batched(**arguments)
 
 
 @contextlib.contextmanager
@@ -123,10 +170,9 @@ def _eagerly() -> Iterator[None]:
 
 
 def extract_batched_eagerly(**arguments: Any) -> Any:
-    """Extract by the batched function with no graph and no XLA."""
-    function = _attribute("ptycho.raw_data", "_get_image_patches_batched")
+    """Extract by the XLA engine's operations with no graph and no XLA."""
     with _eagerly():
-        return function(*_low_level(arguments))
+        return _batched(arguments, engine="xla")
 
 
 def extract_iterative_eagerly(**arguments: Any) -> Any:
@@ -160,7 +206,6 @@ def place_batched_in_graph(**arguments: Any) -> Any:
 
 
 def place_batched_eagerly(**arguments: Any) -> Any:
-    """Place by the batched function with no graph and no XLA."""
-    function = _attribute("ptycho.tf_helper", "shift_and_sum")
-    with _eagerly():
-        return function(**arguments)
+    """Place where numba is not installed, with no graph and no XLA."""
+    with _without_numba(), _eagerly():
+        return place_batched(**arguments)
