@@ -112,8 +112,9 @@ def equivalence(error: float | None = 0.0, oracle_error: float | None = 2e-7, **
     return Equivalence(**(values | fields))
 
 
-def arm(name: str, seconds: float, *, cold_s: float = 0.05, samples: int = 5) -> ArmTiming:
-    calls = max(1, math.ceil(0.011 / seconds))
+def arm(name: str, seconds: float, *, cold_s: float = 0.05, samples: int = 5, calls: int | None = None) -> ArmTiming:
+    """Time one arm; without ``calls`` each sample lasts as long as it must."""
+    calls = calls or max(1, math.ceil(0.011 / seconds))
     return ArmTiming(
         implementation=name,
         first_call_s=cold_s,
@@ -132,6 +133,7 @@ def timing(
     noise_pairs: int = 7,
     candidate_s: float = 0.1,
     samples: int = 5,
+    calls: int | None = None,
 ) -> Timing:
     """Time pairs whose speedups lie within ``ratio * exp(+-spread)``."""
     steps = [spread * (2 * index / max(replicates - 1, 1) - 1) for index in range(replicates)]
@@ -145,7 +147,7 @@ def timing(
                     cold_s=2 * candidate_s * cold_ratio * math.exp(step),
                     samples=samples,
                 ),
-                candidate=arm(CANDIDATE, candidate_s, cold_s=2 * candidate_s, samples=samples),
+                candidate=arm(CANDIDATE, candidate_s, cold_s=2 * candidate_s, samples=samples, calls=calls),
             )
             for step in steps
         ),

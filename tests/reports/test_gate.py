@@ -114,6 +114,10 @@ TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
         [line for line in b.lines_of_full_run() if not away_from_reference(line)])),
     ("completeness", "missing", "INCONCLUSIVE", lambda: b.make([
         b.reference_result(b.case(batch=100)), *(line for line in b.lines_of_full_run() if not at_reference(line))])),
+    ("completeness", "missing", "INCONCLUSIVE", lambda: without(
+        b.quick_run(), lambda line: isinstance(line, CaseResult) and line.case.batch == 1)),
+    ("completeness", "fail", "REJECT", lambda: with_manifest(b.full_run(), **provenance(dirty=None))),
+    ("speed", "missing", "REJECT", lambda: b.full_run(timing=b.timing(candidate_s=1e-3, calls=2))),
     ("calibration", "fail", "INSTRUMENT_FAILURE", lambda: replaced(b.full_run(), kind("calibration"), checks=(
         msgspec.structs.replace(b.calibration().checks[0], passed=False, measured=0.2),))),
     ("calibration", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), kind("calibration"))),
