@@ -35,8 +35,8 @@ def timed(name, params, param_names=grid.NAMES):
         # By hand: asv's default is a digest of the source, and a reworded setup would void the history.
         function.version = "1"
         function.rounds, function.number, function.warmup_time = 1, 1, 0
-        # At least 7 samples (two sets of 6 can never be called different), at most 20, and about a second.
-        function.repeat = (7, 20, 1.0)
+        # At least 7 samples (two sets of 6 can never be called different), at most 20, and about half a second.
+        function.repeat = (7, 20, 0.5)
         return function
 
     return mark

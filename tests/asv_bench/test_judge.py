@@ -1,0 +1,90 @@
+"""What a comparison of two commits makes of their results, on made results."""
+
+import math
+
+import pytest
+
+from asv_bench.compare import NOT_COMPARED, SAME, WORSE, report
+from asv_bench.judge import Outcome, judge
+
+
+def timed(level, spread=0.01, count=8):
+    samples = [level * (1 + spread * (index % 5 - 2)) for index in range(count)]
+    middle = sorted(samples)[count // 2]
+    stats = {"ci_99_a": min(samples), "ci_99_b": max(samples), "q_25": min(samples), "q_75": max(samples)}
+    return Outcome(middle, "seconds", {**stats, "number": 1, "repeat": count}, samples)
+
+
+def tracked(value, unit):
+    return Outcome(value, unit)
+
+
+FAILED = Outcome(None, "seconds")
+NOT_THERE = Outcome(math.nan, "seconds")
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "worse"),
+    [
+        (timed(1.0), timed(3.0), True),
+        (timed(1.0), timed(1.3), False),
+        (timed(3.0), timed(1.0), False),
+        (timed(1.0, spread=0.6), timed(1.7, spread=0.6), False),
+        (tracked(1.0, "seconds"), tracked(1.6, "seconds"), True),
+        (tracked(1.0, "ratio"), tracked(1.4, "ratio"), False),
+        (tracked(50e6, "bytes"), tracked(100e6, "bytes"), True),
+        (tracked(50e6, "bytes"), tracked(63e6, "bytes"), True),
+        (tracked(50e6, "bytes"), tracked(58e6, "bytes"), False),
+    ],
+)
+def test_a_change_is_worse_from_the_factor_of_its_unit_on_and_only_where_samples_agree(base, head, worse):
+    result = judge({"it": base}, {"it": head})
+    assert [finding.name for finding in result.worse] == (["it"] if worse else [])
+    assert report(result)[1] == (WORSE if worse else SAME)
+
+
+def test_what_became_better_is_named_and_no_failure():
+    result = judge({"it": timed(3.0)}, {"it": timed(1.0)})
+    lines, code = report(result)
+    assert code == SAME
+    assert any(line.startswith("better: it 3 -> 1 seconds (0.33x)") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "side"),
+    [(FAILED, timed(1.0), "base"), (timed(1.0), FAILED, "head"), (FAILED, FAILED, "base and head")],
+)
+def test_a_side_that_failed_is_never_a_pass_and_is_named(base, head, side):
+    lines, code = report(judge({"it": base, "other": timed(1.0)}, {"it": head, "other": timed(1.0)}))
+    assert code == NOT_COMPARED
+    assert f"failed: it [{side}]" in lines
+
+
+def test_a_benchmark_without_any_result_on_one_side_counts_as_failed_there():
+    _, code = report(judge({"it": timed(1.0)}, {}))
+    assert code == NOT_COMPARED
+
+
+def test_a_failure_beside_a_slowdown_is_reported_with_it():
+    lines, code = report(judge({"a": timed(1.0), "b": FAILED}, {"a": timed(3.0), "b": FAILED}))
+    assert code == NOT_COMPARED
+    assert any(line.startswith("worse: a") for line in lines)
+
+
+def test_nothing_compared_is_never_a_pass():
+    lines, code = report(judge({"it": NOT_THERE}, {"it": NOT_THERE}))
+    assert code == NOT_COMPARED
+    assert "nothing was compared" in lines[-1]
+    assert report(judge({}, {}))[1] == NOT_COMPARED
+
+
+def test_a_function_that_is_new_at_the_head_is_not_a_failure():
+    result = judge({"new": NOT_THERE, "it": timed(1.0)}, {"new": timed(1.0), "it": timed(1.0)})
+    assert report(result)[1] == SAME
+    assert result.not_available == ("new",)
+
+
+def test_a_function_that_vanished_is_never_a_pass():
+    lines, code = report(judge({"it": timed(1.0), "b": timed(1.0)}, {"it": NOT_THERE, "b": timed(1.0)}))
+    assert code == NOT_COMPARED
+    assert any(line.startswith("vanished: it") for line in lines)
