@@ -48,7 +48,7 @@ def line_passed(line: ResultLine) -> bool:
     if isinstance(line, ProbeResult):
         return line.passed
     if isinstance(line, MutantResult):
-        return line.expected_criterion in line.rejected_by
+        return line.verdict != "ACCEPT" and line.expected_criterion in line.rejected_by
     if isinstance(line, SuiteResult):
         return line.failed == 0 and line.passed > 0
     raise TypeError(f"expected a result line, got {type(line).__name__}")

@@ -42,3 +42,10 @@ def behave(**arguments):
 
 
 TARGET = f"{__name__}:{behave.__name__}"
+
+
+def one_element_off(**arguments):
+    """Right but for one element of the first call's fourth group."""
+    patches = extract_patches(**arguments)
+    patches[3, 4, 5, 2] += 0.25
+    return patches

@@ -180,6 +180,6 @@ def test_a_sweep_file_that_is_none_is_refused(tmp_path, text, message):
 
 def test_an_unknown_sweep_is_refused_with_those_there_are():
     with pytest.raises(
-        UsageError, match=r"must be one of smoke, quick, full, nightly or a file that ends in \.toml, got 'huge'"
+        UsageError, match=r"must be one of smoke, quick, full, nightly, peers or a file that ends in \.toml, got 'huge'"
     ):
         catalogue.expand("huge", SCAN, 0)

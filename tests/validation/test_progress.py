@@ -1,0 +1,112 @@
+"""Progress says for every line what it holds."""
+
+import io
+import json
+
+import msgspec
+import pytest
+
+from tests.validation.builders import make_calibration, make_manifest, make_result
+from validation.peer_table import lines as peer_lines
+from validation.progress import BarProgress, JsonProgress, Progress
+from validation.records import ArmTiming, MutantResult, ProbeResult, SuiteResult, Timing, TimingPair
+from validation.results import RunFolder
+
+
+def head():
+    line = make_calibration()
+    return {name: getattr(line, name) for name in ("schema_version", "run_id", "started_at", "provenance")}
+
+
+LINES = [
+    (make_calibration(), True, "calibration: 1 of 1 instruments read right"),
+    (make_result(), True, "case-0 batched: error 1.2e-07 to the oracle, 100 % of the bits like the reference (2.0 s)"),
+    (make_result(failure="timeout"), False, "case-0 batched: timeout: a message (2.0 s)"),
+    (
+        ProbeResult(
+            probe="delta", case_id="c", candidate="batched", passed=True, figure=1e-8, limit=1e-7, detail="d", **head()
+        ),
+        True,
+        "delta c batched: 1.0e-08 of 1.0e-07, d",
+    ),
+    (
+        SuiteResult(flag="on", passed=5, failed=1, skipped=2, command="pytest", **head()),
+        False,
+        "suite on: 5 passed, 1 failed, 2 skipped",
+    ),
+    (
+        MutantResult(
+            mutant="D1",
+            defect="D1",
+            description="d",
+            expected_criterion="correctness",
+            rejected_by=(),
+            verdict="ACCEPT",
+            detail="",
+            **head(),
+        ),
+        False,
+        "mutant D1: rejected by nothing, must be by correctness",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "passed", "text"), LINES)
+def test_every_kind_of_line_is_told(line, passed, text):
+    stream = io.StringIO()
+    shown = Progress(stream)
+    shown.begin(make_manifest(), 3, 1)
+    shown.line_done(line, passed)
+    told = stream.getvalue().splitlines()[-1]
+    assert told.endswith(text)
+    assert ("FAILED" in told) == (not passed)
+
+
+@pytest.mark.parametrize(("line", "passed", "text"), LINES)
+def test_machines_read_json(line, passed, text):
+    stream = io.StringIO()
+    JsonProgress(stream).line_done(line, passed)
+    event = json.loads(stream.getvalue())
+    assert event["passed"] is passed
+
+
+def test_the_bar_shows_counts_and_the_worst_case(capsys):
+    with BarProgress() as shown:
+        shown.begin(make_manifest(("case-0", "case-1")), 2, 0)
+        shown.step("output of batched")
+        shown.line_done(make_result("case-0", error=3e-7), True)
+        shown.line_done(make_result("case-1", failure="signal"), False)
+        (task,) = shown.bar.tasks
+        assert (task.completed, task.total) == (2, 2)
+        assert task.description == "1 failed, worst error 3.0e-07"
+    assert "case-1 batched: signal" in capsys.readouterr().out
+
+
+def test_peers_stand_beside_the_candidate(tmp_path):
+    def arm(name, seconds):
+        return ArmTiming(
+            implementation=name, first_call_s=1.0, samples_s=(seconds,) * 5, calls_per_sample=1, involuntary_switches=0
+        )
+
+    folder = RunFolder.create(tmp_path / "run", make_manifest())
+    for name, role, seconds in (("batched", "candidate", 0.1), ("scipy", "peer", 0.5)):
+        pair = TimingPair(order="reference_first", reference=arm("reference", 2.0), candidate=arm(name, seconds))
+        timing = Timing(
+            pairs=(pair,), noise_pairs=(pair,), copy_fresh_s=(), copy_warm_s=(), contended_rejected=0, extended=False
+        )
+        line = make_result()
+        folder.append(
+            msgspec.structs.replace(
+                line,
+                candidate=name,
+                role=role,
+                measurement=msgspec.structs.replace(line.measurement, timing=timing),
+            )
+        )
+    absent = make_result(failure="not_available")
+    folder.append(msgspec.structs.replace(absent, candidate="opencv", role="peer"))
+    _, _, candidate, scipy, opencv = peer_lines(folder)
+    assert candidate.split()[0] == "batched"
+    assert "20.0x" in candidate
+    assert "4.0x" in scipy
+    assert "not_available: a message" in opencv
