@@ -10,6 +10,9 @@ from reports.records import CaseResult, Comparison, ProbeResult
 from reports.statistics import Part, log_ratio, memory_faults, pair_ratio, peak_ratio, speedup, timing_faults
 from reports.verdict import Criterion, CriterionId, Fix, State
 
+# A sweep that times its reference case and reads its memory.
+MEASURING = "python -m validation run --sweep full --out NEW-DIR"
+
 
 def _judged_cases(context: Context) -> tuple[CaseResult, ...]:
     return tuple(line for line in context.run.cases if line.role == "candidate")
@@ -184,7 +187,7 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
     line = context.find(case_id)
     timing = line.measurement.timing if line and line.measurement else None
     action = "Measure the case"
-    command = context.resume
+    command = context.resume if line is None else MEASURING
     if absent is not None or timing is None:
         state, finding = absent or ("missing", "the case was not timed")
         if state == "fail":
@@ -278,6 +281,20 @@ def reassembly(context: Context) -> Criterion:
             judged=0,
             what="replicates",
         )
+    line = context.find(case_id)
+    if line is not None and line.case.patches < rules.min_patches:
+        finding = f"the reassembly case has {line.case.patches} patches, the promise begins at {rules.min_patches}"
+        return Criterion(
+            id="reassembly",
+            state="missing",
+            finding=finding,
+            promise=promise,
+            passed=0,
+            judged=0,
+            what="replicates",
+            worst_case=case_id,
+            fixes=(Fix(action=f"Measure a larger case: {finding}", command=MEASURING, case_id=case_id),),
+        )
     return _speed(context, "reassembly", case_id, "warm", rules.min_speedup, promise)
 
 
@@ -289,9 +306,9 @@ def memory(context: Context) -> Criterion:
     state: State
     value = margin = None
     passed = judged = 0
-    action, command = "Measure the memory of the case", context.resume
     absent = _absent(context, case_id, "memory")
     line = context.find(case_id)
+    action, command = "Measure the memory of the case", context.resume if line is None else MEASURING
     found = line.measurement.memory if line and line.measurement else None
     if absent is not None or found is None:
         state, finding = absent or ("missing", "the memory of the case was not measured")

@@ -8,7 +8,7 @@ from reports.verdict import Criterion, Verdict
 from reports.words import MEANINGS, SIGNS, STATE_WORDS, TITLES
 
 # What makes Markdown or HTML out of text.
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~$&])")
 
 
 def plain(text: str) -> str:

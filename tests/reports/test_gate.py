@@ -180,8 +180,13 @@ def test_what_is_optional_may_be_skipped() -> None:
 
 
 def test_a_reassembly_case_is_judged_where_there_is_one() -> None:
-    of = b.case(kernel="reassembly", gridsize=1, batch=500)
-    for ratio, state in ((40.0, "pass"), (15.0, "fail"), (20.3, "inconclusive")):
+    for ratio, batch, state in (
+        (40.0, 500, "pass"),
+        (15.0, 500, "fail"),
+        (20.3, 500, "inconclusive"),
+        (40.0, 499, "missing"),
+    ):
+        of = b.case(kernel="reassembly", gridsize=1, batch=batch)
         timed = b.case_result(of, checks=("equivalence", "time"), measurement=measured(timing=b.timing(ratio)))
         run = with_manifest(b.make([timed, *b.lines_of_full_run()]), reassembly_case_id=of.case_id)
         run = with_manifest(run, reference_case_id=b.case().case_id)

@@ -1,0 +1,299 @@
+"""`reports history` on results that asv's own classes wrote, over the commits of a made repository."""
+
+import datetime
+import json
+import math
+import random
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import click
+import pytest
+from asv.benchmarks import Benchmarks
+from asv.machine import Machine
+from asv.results import Results
+from asv.runner import BenchmarkResult
+
+from reports.errors import InputError
+from reports.history import amount, history, history_page, history_section
+from reports.history_plots import draw
+from reports.history_results import Point, Series, read_history
+from reports.history_steps import changes, steps
+
+FAILED, NOT_THERE = None, math.nan
+ITERATIVE = "patch_extraction.time_iterative"
+BATCHED = "patch_extraction.time_batched"
+RATIO = "patch_extraction.track_time_ratio"
+COLD = "patch_extraction.track_batched_first_call"
+PEAK = "patch_extraction.track_batched_peak"
+UNITS = {ITERATIVE: "seconds", BATCHED: "seconds", RATIO: "ratio", COLD: "seconds", PEAK: "bytes"}
+# The steps of a real history: loop only, tiled attempt, windowed engine, then a slow and a hungry commit.
+VALUES = {
+    ITERATIVE: [0.60, 0.61, 0.59, 0.60, 0.62, 0.60],
+    BATCHED: [NOT_THERE, 0.31, 0.004, 0.0041, 0.0121, 0.004],
+    RATIO: [NOT_THERE, 0.5, 0.0066, 0.0068, 0.02, 0.0066],
+    COLD: [NOT_THERE, 2.0, 0.9, FAILED, 0.92, 0.9],
+    PEAK: [NOT_THERE, 410e6, 54e6, 54e6, 54e6, 108e6],
+}
+SUBJECTS = ["loop", "tiled <b>&amp;</b>", "windowed", "tidier", "slow", "hungry"]
+
+
+class Made:
+    """A repository with `VALUES` as asv's results; ``hashes`` are oldest first."""
+
+    def __init__(self, folder):
+        self.folder, self.hashes = folder, []
+        self.config = folder / "asv.conf.json"
+        self.config.write_text(json.dumps({"version": 1, "project": "made", "repo": ".", "results_dir": "results"}))
+        self.git("init", "--quiet", "--initial-branch=main")
+        for index, subject in enumerate(SUBJECTS):
+            # Author dates run backwards: the order has to come from the graph.
+            date = f"2026-01-{20 - index:02d}T12:00:00+00:00"
+            self.git("commit", "--quiet", "--allow-empty", "-m", subject, "--date", date)
+            self.hashes.append(self.git("rev-parse", "HEAD").strip())
+        self.write_machine("here")
+        asv = SimpleNamespace(results_dir=str(folder / "results"), benchmark_dir=str(folder))
+        Benchmarks(asv, [self.benchmark(name) for name in UNITS]).save()
+
+    def git(self, *arguments):
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=self.folder, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    @staticmethod
+    def benchmark(name, version="1"):
+        return {
+            "name": name,
+            "params": [["64"]],
+            "param_names": ["N"],
+            "version": version,
+            "unit": UNITS[name],
+            "type": "track",
+        }
+
+    def write_machine(self, name):
+        machine = Machine()
+        machine.machine = name
+        machine.save(str(self.folder / "results"))
+
+    def write(self, index, values, machine="here", environment="env", version="1", day=1):
+        result = Results({"machine": machine}, {}, self.hashes[index], 0, "3.11", environment, {})
+        for name, value in values.items():
+            samples = [[value] * 8] if name.rpartition(".")[2].startswith("time_") and value else [None]
+            outcome = BenchmarkResult([value], samples, [1 if samples[0] else None], 0, "", None)
+            started = datetime.datetime(2026, 2, day, tzinfo=datetime.timezone.utc)
+            result.add_result(self.benchmark(name, version), outcome, record_samples=True, started_at=started)
+        result.save(str(self.folder / "results"))
+
+
+@pytest.fixture
+def made(tmp_path):
+    made = Made(tmp_path)
+    for index in (3, 0, 5, 1, 4, 2):
+        made.write(index, {name: values[index] for name, values in VALUES.items()})
+    return made
+
+
+def by_name(read):
+    return {series.benchmark: series for series in read.series}
+
+
+def test_commits_come_in_the_order_of_the_graph_with_author_date_and_subject(made):
+    read = read_history(made.config)
+    assert [commit.hash for commit in read.commits] == made.hashes
+    assert [commit.subject for commit in read.commits] == SUBJECTS
+    assert read.commits[1].author_date == "2026-01-19T12:00:00+00:00"
+
+
+def test_values_and_raw_samples_are_those_that_asv_kept(made):
+    series = by_name(read_history(made.config))
+    assert [point.value for point in series[ITERATIVE].points] == VALUES[ITERATIVE]
+    assert series[ITERATIVE].points[1].samples == (0.61,) * 8
+    assert series[PEAK].points[1].samples == ()
+    assert series[PEAK].label == f"{PEAK}(64)"
+
+
+def test_failed_na_and_not_run_are_told_apart(made):
+    made.write(4, {ITERATIVE: 0.6})
+    states = {
+        name: [point.state for point in series.points] for name, series in by_name(read_history(made.config)).items()
+    }
+    assert states[COLD] == ["n/a", "measured", "measured", "failed", "not run", "measured"]
+
+
+def test_results_of_another_version_of_a_benchmark_are_not_part_of_its_series(made):
+    made.write(2, {BATCHED: 7.0}, version="0")
+    assert by_name(read_history(made.config))[BATCHED].points[2] == Point(state="not run")
+
+
+def test_a_commit_of_another_branch_is_left_out_and_counted(made):
+    made.git("checkout", "--quiet", "-b", "side", made.hashes[2])
+    read = read_history(made.config)
+    assert [commit.hash for commit in read.commits] == made.hashes[:3]
+    assert read.left_out == 3
+    assert len(read_history(made.config, branch="main").commits) == 6
+
+
+def test_the_environment_that_was_measured_last_is_shown_unless_another_is_named(made):
+    made.write(0, {ITERATIVE: 9.0}, environment="newer", day=9)
+    assert read_history(made.config).environment == "newer"
+    assert len(read_history(made.config, environment="env").commits) == 6
+
+
+def test_results_of_several_machines_are_not_mixed(made):
+    made.write_machine("there")
+    made.write(0, {ITERATIVE: 9.0}, machine="there")
+    with pytest.raises(InputError, match="choose one by --machine: here, there"):
+        read_history(made.config)
+    assert by_name(read_history(made.config, machine="there"))[ITERATIVE].points[0].value == 9.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"branch": "no-such"}, "--branch must name a commit or branch"),
+        ({"branch": "--output=x"}, "--branch must name a commit or branch"),
+        ({"machine": "elsewhere"}, "--machine must be one of here, got 'elsewhere'"),
+        ({"environment": "other"}, "--environment must be one of env, got 'other'"),
+    ],
+)
+def test_a_wrong_choice_is_named_with_what_there_is(made, arguments, message):
+    with pytest.raises(InputError, match=message):
+        read_history(made.config, **arguments)
+
+
+def test_no_configuration_and_no_results_say_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        read_history(tmp_path / "asv.conf.json")
+    (tmp_path / "asv.conf.json").write_text('{"version": 1, "repo": ".", "results_dir": "results"}')
+    with pytest.raises(InputError, match="holds no results: run make bench first"):
+        read_history(tmp_path / "asv.conf.json")
+
+
+def test_every_change_of_level_is_found_and_names_its_commit(made):
+    found = [
+        (change.commit.subject, change.series.benchmark, round(change.ratio, 3))
+        for change in changes(read_history(made.config))
+        if change.series.benchmark in (BATCHED, PEAK)
+    ]
+    assert found == [
+        ("windowed", BATCHED, 0.013), ("windowed", PEAK, 0.132), ("slow", BATCHED, 2.988), ("hungry", BATCHED, 0.331),
+        ("hungry", PEAK, 2.0),
+    ]  # fmt: skip
+
+
+def test_a_failure_between_two_equal_values_is_no_change_of_level(made):
+    found = changes(read_history(made.config))
+    assert [change.commit.subject for change in found if change.series.benchmark == COLD] == ["windowed"]
+
+
+def _series(values, unit="seconds"):
+    points = tuple(Point(state="measured", value=value) for value in values)
+    return Series(benchmark="module.time_it", params="", unit=unit, points=points)
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([1, 1, 1, 1, 1, 1, 2], [6]),
+        ([1, 1, 1, 1, 3, 1, 1, 1], [4, 5]),
+        ([150, 400, 400, 50, 50, 50, 100], [1, 3, 6]),
+        ([1, 3], [1]),
+        ([1, 1, 1, 1, 1, 1, 1, 1], []),
+    ],
+)
+def test_steps_are_found_in_nine_of_ten_noisy_histories_and_noise_is_none(levels, expected):
+    """Five per cent of noise, histories of a few commits. Without the double weight spikes are found in 3 of 100."""
+    rng = random.Random(1)
+    found = [
+        [index for index, _, _ in steps(_series([level * math.exp(rng.gauss(0, 0.05)) for level in levels]))]
+        for _ in range(100)
+    ]
+    assert found.count(expected) >= 90
+
+
+def test_a_peak_counts_from_a_smaller_factor_than_a_time():
+    values = [1.0, 1.0, 1.0, 1.3, 1.3, 1.3]
+    assert steps(_series(values)) == []
+    assert [index for index, _, _ in steps(_series(values, "bytes"))] == [3]
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [0.0, 0.0, 0.0]])
+def test_a_series_too_short_or_without_a_level_has_no_steps(values):
+    assert steps(_series(values)) == []
+
+
+def test_the_plots_are_speedup_steady_cold_and_peak_and_draw_what_was_measured(made):
+    plots = {plot.name: plot for plot in draw(read_history(made.config))}
+    assert list(plots) == [f"history-patch_extraction-{kind}" for kind in ("speedup", "steady", "cold", "peak")]
+    speedup = plots["history-patch_extraction-speedup"]
+    assert "n/a, 2, 152, 147, 50, 152" in speedup.description
+    assert "▼" in speedup.svg
+    assert "✗ failed" in plots["history-patch_extraction-cold"].svg
+    assert ">n/a<" in re.sub(r"\s", "", plots["history-patch_extraction-cold"].svg)
+
+
+def test_raw_samples_are_drawn(made):
+    def dots():
+        return draw(read_history(made.config))[1].svg.count("<use")
+
+    before = dots()
+    for path in (made.folder / "results" / "here").glob("*-env.json"):
+        data = json.loads(path.read_text())
+        column = data["result_columns"].index("samples")
+        for row in data["results"].values():
+            if len(row) > column:
+                row[column] = None
+        path.write_text(json.dumps(data))
+    assert before - dots() == 8 * 11
+
+
+def test_the_page_stands_alone_and_escapes_what_commits_say(made):
+    page = history_page(read_history(made.config))
+    assert not re.search(r"""<(script|link(?! rel="icon" href="data:)|iframe|img)|(src|action)=|url\((?!#)""", page)
+    assert "default-src 'none'" in page
+    assert "tiled &lt;b&gt;&amp;amp;&lt;/b&gt;" in page
+    assert "<b>&amp;</b>" not in page
+    assert "1 failed, 4 n/a" in page
+
+
+def test_the_section_is_part_of_the_page_and_brings_no_page_of_its_own(made):
+    read = read_history(made.config)
+    section = history_section(read)
+    assert section in history_page(read)
+    assert "<html" not in section
+
+
+def test_the_command_names_commits_failures_and_the_page(made, capsys):
+    target = made.folder / "out" / "history.html"
+    history.main(["--config", str(made.config), "-o", str(target)], standalone_mode=False)
+    printed = capsys.readouterr().out
+    assert re.search(rf"^{made.hashes[4][:8]} 2026-01-16 worse 4.05 ms -> 12.1 ms \(2.99x\) ", printed, re.MULTILINE)
+    assert f"{made.hashes[3][:8]} failed {COLD}(64)\n" in printed
+    assert printed.endswith(f"6 commits, 5 series, 1 failed\nwrote {target}\n")
+    assert target.read_text().startswith("<!doctype html>")
+
+
+def test_help_tells_the_exit_codes():
+    assert "Exit codes: 0" in history.get_help(click.Context(history))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(2.5, "seconds", "2.5 s"), (0.0042, "seconds", "4.2 ms"), (8.1e-6, "seconds", "8.1 µs"),
+     (52.4 * 2**20, "bytes", "52.4 MiB"), (0.0099, "ratio", "0.0099")],
+)  # fmt: skip
+def test_amounts_carry_their_unit(value, unit, text):
+    assert amount(value, unit) == text
+
+
+def test_asv_and_matplotlib_load_only_when_the_command_runs():
+    program = (
+        "import sys, reports.history; print([name for name in ('asv', 'matplotlib', 'jinja2') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
