@@ -193,7 +193,11 @@ def find(kernel: str, name: str) -> Implementation:
         If nothing has that name.
     """
     known = KERNELS[kernel]
-    for implementation in (known.reference, known.oracle, *candidates(kernel), *_mutants(kernel)):
+    for implementation in (known.reference, known.oracle, *known.candidates, *_peers(kernel), *_mutants(kernel)):
+        if implementation.name == name:
+            return implementation
+    # Reading the entry points of all distributions takes a while, so they come last.
+    for implementation in candidates(kernel):
         if implementation.name == name:
             return implementation
     if ":" in name:

@@ -1,3 +1,4 @@
+import importlib.metadata
 import subprocess
 import sys
 
@@ -48,3 +49,14 @@ def test_the_parents_modules_import_no_tensorflow():
         "sys.exit('tensorflow' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_candidate_registered_by_another_distribution_joins(monkeypatch):
+    point = importlib.metadata.EntryPoint(
+        name="theirs", value="validation.oracle:extract_patches", group=kernels.ENTRY_POINTS
+    )
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == point.group else [])
+    found = kernels.find("patch_extraction", "theirs")
+    assert found in kernels.candidates("patch_extraction")
+    assert found.role == "candidate"
+    assert kernels.load(found).__name__ == "extract_patches"
