@@ -61,18 +61,17 @@ def _measure(config, commits, machine, patterns):
         known = Benchmarks.load(config)
     except UserError as error:
         raise CannotCompareError(f"asv could not run: {error}") from error
-    chosen = {
-        name: known[name] for name in known if not patterns or any(re.search(pattern, name) for pattern in patterns)
-    }
     sides = []
     for commit in commits:
         files = list(iter_results_for_machine_and_hash(config.results_dir, machine, commit))
-        sides.append(outcomes(files[0] if files else None, chosen))
+        sides.append(
+            outcomes(
+                files[0] if files else None,
+                known,
+                lambda label: not patterns or any(re.search(pattern, label) for pattern in patterns),
+            )
+        )
     return sides
-
-
-def _benchmark_names(findings):
-    return sorted({f"^{re.escape(finding.name.split('(')[0])}$" for finding in findings})
 
 
 def compare(base, head, machine, patterns=()):
@@ -101,7 +100,7 @@ def compare(base, head, machine, patterns=()):
     if not first.worse or first.failed or first.vanished:
         return first
     click.echo(f"{len(first.worse)} look worse; measuring them once more")
-    again = judge(*_measure(config, commits, machine, _benchmark_names(first.worse)))
+    again = judge(*_measure(config, commits, machine, [f"^{re.escape(finding.name)}$" for finding in first.worse]))
     confirmed = {finding.name for finding in again.worse}
     return dataclasses.replace(
         first,
@@ -136,7 +135,14 @@ def report(result):
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("base")
 @click.argument("head", default="HEAD")
-@click.option("-b", "--bench", "patterns", multiple=True, metavar="REGEX", help="Only benchmarks whose name matches.")
+@click.option(
+    "-b",
+    "--bench",
+    "patterns",
+    multiple=True,
+    metavar="REGEX",
+    help="Only benchmarks whose name with parameters matches.",
+)
 @click.option("--machine", metavar="NAME", help="Name of this machine; by default its processor and cores.")
 def main(base, head, patterns, machine):
     """Measure the commits BASE and HEAD and say what became slower or hungrier.

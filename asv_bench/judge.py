@@ -61,7 +61,7 @@ class Comparison:
     compared: int
 
 
-def outcomes(results, benchmarks):
+def outcomes(results, benchmarks, chosen=None):
     """Flatten a commit's results: name with parameters to `Outcome`.
 
     Parameters
@@ -70,6 +70,8 @@ def outcomes(results, benchmarks):
         None (there is no result file) makes every benchmark a failure.
     benchmarks : dict
         As of ``asv.benchmarks.Benchmarks``: name to its description.
+    chosen : callable, optional
+        Says of a name with parameters whether it was to be measured; all were if left out.
     """
     found = {}
     for name, benchmark in benchmarks.items():
@@ -87,7 +89,8 @@ def outcomes(results, benchmarks):
         values, stats, samples = (column or [None] * len(combinations) for column in columns)
         for combination, value, stat, sample in zip(combinations, values, stats, samples, strict=True):
             label = f"{name}({', '.join(combination)})" if combination else name
-            found[label] = Outcome(value, benchmark.get("unit", "unit"), stat, sample)
+            if chosen is None or chosen(label):
+                found[label] = Outcome(value, benchmark.get("unit", "unit"), stat, sample)
     return found
 
 
