@@ -183,7 +183,9 @@ def ulp(run: Run) -> Plot | None:
         axes.set_xscale("symlog", linthresh=1)
         top = max(value for value in largest.values() if value is not None)
         axes.set_xlim(-0.3, max(top * 2, 10))
-        axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        axes.xaxis.set_major_formatter(
+            lambda value, position: f"{value:g}" if value < 1e4 else f"1e{round(math.log10(value))}"
+        )
         axes.set_yticks(range(len(patterns)), [short(pattern, 20) for pattern in patterns])
         axes.set_ylim(len(patterns) - 0.5, -0.5)
         axes.grid(True, axis="x", color=GRID)

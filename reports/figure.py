@@ -33,7 +33,7 @@ COLORS = {
     "paper": "#090909",
 }
 INK, MUTED, GRID, CANDIDATE, REFERENCE, LIMIT, BAND, PEER, PAPER = COLORS.values()
-WIDTH_IN = 6.0
+WIDTH_IN = 5.2
 
 _STYLE = {
     "svg.fonttype": "none",

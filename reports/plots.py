@@ -103,7 +103,7 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
             color=LIMIT,
             va="top",
         )
-        axes.set_xlabel("speedup over the reference (times, log scale)")
+        axes.set_xlabel("speedup (times, log scale)")
         axes.plot([], [], "o-", color=CANDIDATE, label="warm calls")
         axes.plot([], [], "D-", color=REFERENCE, label="first call")
         axes.plot([], [], color=BAND, linewidth=7, label="widened by the noise floor")
@@ -157,7 +157,7 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
         axes.annotate(
             f"allowed {limit:g}x", (limit, -0.7), (3, 0), textcoords="offset points", fontsize=8, color=LIMIT, va="top"
         )
-        axes.set_xlabel("peak memory over the reference's (ratio, log scale)")
+        axes.set_xlabel("ratio of peaks (log scale)")
         axes.plot([], [], "o-", color=CANDIDATE, label="what the call adds")
         axes.plot([], [], "D-", color=REFERENCE, label="absolute peak")
         figure.legend(loc="outside lower center", ncols=2)
