@@ -44,7 +44,12 @@ def where(command: Any) -> Any:
     """Options that say what is measured and how its processes start."""
     for option in reversed(
         (
-            click.option("--sweep", default="quick", show_default=True, help="smoke, quick, full, or a TOML file."),
+            click.option(
+                "--sweep",
+                default="quick",
+                show_default=True,
+                help="A built-in sweep or a TOML file.",
+            ),
             click.option("--data", metavar="SCAN.npz", help="Scan to take object and positions from [built-in]."),
             click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure."),
             click.option("--candidate", default="batched", show_default=True, help="What is judged."),
@@ -170,6 +175,37 @@ def doctor(start: Any, as_json: bool) -> None:
     click.echo("\n".join(told))
     if any(finding.state == "bad" for finding in findings):
         sys.exit(InstrumentError.exit_code)
+
+
+@cli.command()
+@click.option("--out", required=True, metavar="DIR", help="Folder for the run folders of the mutants.")
+@click.option("--only", multiple=True, metavar="NAME", help="Run this mutant; may be repeated.")
+@click.option("--candidate", default="batched", show_default=True, help="The true candidate, which must pass.")
+@click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure.")
+@click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
+def mutants(**values: Any) -> None:
+    """Run the known-bad implementations, and see the gate reject each for its own reason."""
+    from validation import known_bad
+
+    sound, told = known_bad.show(**values)
+    click.echo("\n".join(told))
+    if not sound:
+        sys.exit(InstrumentError.exit_code)
+
+
+@cli.command()
+@click.argument("folder", metavar="DIR")
+def peers(folder: str) -> None:
+    """Show what the run in DIR measured of the peers, beside the candidate.
+
+    Measure them first with: python -m validation run --sweep peers --out DIR
+    """
+    from pathlib import Path
+
+    from validation.peer_table import lines
+    from validation.results import RunFolder
+
+    click.echo("\n".join(lines(RunFolder.open(Path(folder)))))
 
 
 @cli.command("demo-data")

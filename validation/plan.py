@@ -47,7 +47,24 @@ class SuiteItem(Record, frozen=True, kw_only=True):
         return f"suite|{self.flag}"
 
 
-Item = CaseItem | ProbeItem | SuiteItem
+class MutantItem(Record, frozen=True, kw_only=True):
+    """One known-bad implementation or harness fault, for the gate to reject."""
+
+    mutant: str
+
+    @property
+    def key(self) -> str:
+        """The key of its line."""
+        return f"mutant|{self.mutant}"
+
+
+Item = CaseItem | ProbeItem | SuiteItem | MutantItem
+_KINDS: dict[type[Item], Literal["case", "probe", "suite", "mutant"]] = {
+    CaseItem: "case",
+    ProbeItem: "probe",
+    SuiteItem: "suite",
+    MutantItem: "mutant",
+}
 
 
 def _candidates_of(kernel: str, judged: str) -> list[tuple[str, Role]]:
@@ -61,7 +78,7 @@ def _candidates_of(kernel: str, judged: str) -> list[tuple[str, Role]]:
 
 
 def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:
-    """Pair the cases of a sweep with their candidates, and add its probes and the test suite.
+    """Pair the cases of a sweep with their candidates, and add its probes, the test suite and the mutants.
 
     The judged candidate meets every case with all its checks, and every probe. The others (engines,
     fallbacks, flag states) meet the cases that ask for them, for equivalence; peers meet the cases that ask
@@ -98,6 +115,10 @@ def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:
         )
     if sweep.suite:
         items += [SuiteItem(flag="off"), SuiteItem(flag="on")]
+    if sweep.mutants:
+        from validation.mutants import MUTANTS
+
+        items += [MutantItem(mutant=mutant.name) for mutant in MUTANTS]
     return tuple(items)
 
 
@@ -105,11 +126,8 @@ def planned_lines(items: tuple[Item, ...]) -> tuple[Planned, ...]:
     """Name the lines that a run intends to write."""
     lines = [Planned(key="calibration", kind="calibration")]
     for item in items:
-        if isinstance(item, CaseItem):
-            optional = item.planned.optional or item.role == "peer"
-            lines.append(Planned(key=item.key, kind="case", optional=optional))
-        else:
-            lines.append(Planned(key=item.key, kind="probe" if isinstance(item, ProbeItem) else "suite"))
+        optional = isinstance(item, CaseItem) and (item.planned.optional or item.role == "peer")
+        lines.append(Planned(key=item.key, kind=_KINDS[type(item)], optional=optional))
     return tuple(lines)
 
 

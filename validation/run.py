@@ -5,6 +5,7 @@ Whatever happens to a case becomes a line; what ends the run leaves a folder tha
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 from validation import measure, results
 from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
-from validation.plan import CaseItem, Item, ProbeItem, SuiteItem, memory_shortage
+from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, memory_shortage
 from validation.progress import Progress
 from validation.records import (
     SCHEMA_VERSION,
@@ -97,11 +98,14 @@ class _Run:
                 self.probe(item)
             elif isinstance(item, SuiteItem):
                 self.suite(item)
-            else:
+            elif isinstance(item, CaseItem):
                 self.case(item)
                 following = todo[number + 1] if number + 1 < len(todo) else None
                 if not isinstance(following, CaseItem) or following.planned.case != item.planned.case:
                     self.bench.forget_outputs()
+        mutants = tuple(item.mutant for item in todo if isinstance(item, MutantItem))
+        if mutants:
+            self.mutants(mutants)
 
     def head(self) -> dict[str, Any]:
         """Give the fields that every line has."""
@@ -208,6 +212,40 @@ class _Run:
             return
         found = run_suite(checkout, item.flag, dict(head["provenance"].threads), SUITE_TIMEOUT_S)
         self.append(SuiteResult(flag=item.flag, **msgspec.to_builtins(found), **head))
+
+    def mutants(self, names: tuple[str, ...]) -> None:
+        """Let the gate judge the known-bad, beside the true candidate as the control.
+
+        Raises
+        ------
+        InstrumentError
+            If something that must work for it does not.
+        """
+        from validation.gallery import run_mutants
+
+        folder = self.folder.path / "mutants"
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted gallery left
+        manifest = self.folder.manifest
+        try:
+            gallery = run_mutants(
+                self.bench,
+                scan=manifest.scan,
+                origin=manifest.provenance,
+                folder=folder,
+                line_fields=self.head,
+                candidate=manifest.candidate,
+                only=names,
+            )
+        except measure.CaseFailed as failed:
+            raise InstrumentError(
+                f"the gallery of mutants cannot run ({failed.failure.arm}: {failed.failure.message}); "
+                "mend that, then continue with --resume"
+            ) from None
+        if gallery.control_verdict != "ACCEPT":
+            rejected = ", ".join(gallery.control_rejected_by)
+            self.progress.note(f"the control of the gallery is {gallery.control_verdict}: {rejected}")
+        for line in gallery.mutants:
+            self.append(line)
 
 
 def require_calibrated(line: CalibrationResult) -> None:

@@ -9,7 +9,20 @@ import numpy as np
 
 from validation.oracle import extract_patches
 
-WAYS = ("well", "hang", "crash", "allocate", "raise", "wrong_dtype", "leave", "sleep", "exit_code", "no_array", "abort")
+WAYS = (
+    "well",
+    "hang",
+    "crash",
+    "allocate",
+    "raise",
+    "wrong_dtype",
+    "leave",
+    "sleep",
+    "exit_code",
+    "no_array",
+    "abort",
+    "hungry",
+)
 
 
 def behave(**arguments):
@@ -25,6 +38,8 @@ def behave(**arguments):
         ctypes.string_at(0)
     if way == "allocate":
         return np.ones(2**33)  # 64 GiB
+    if way == "hungry":
+        return np.empty(5 * 2**27)  # 5 GiB, which are there
     if way == "raise":
         raise ValueError("offsets of an odd kind")
     if way == "leave":

@@ -127,6 +127,8 @@ def test_a_truncated_or_absent_scan_is_refused(tmp_path):
         (("walk",), ("No such command 'walk'",)),
         (("reproduce", "case-0"), ("CASE-ID must look like",)),
         (("status", "nowhere"), ("must be the folder of a run",)),
+        (("mutants", "--only", "D99", "--out", "gallery"), ("--only must be one of", "got D99")),
+        (("mutants", "--out", "."), ("--out must be an empty folder",)),
         (("demo-data", "scan.txt"), ("must end in .npz",)),
     ],
 )
@@ -162,6 +164,10 @@ def test_debug_shows_where_an_error_came_from(tmp_path):
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_a_run_without_peers_says_how_to_measure_them(run_folder):
+    assert_refused(validation("peers", run_folder.path), "has none", "--sweep peers")
 
 
 def test_status_shows_every_denominator(run_folder):

@@ -50,6 +50,7 @@ REASONS = {
     "crash": "signal",
     "abort": "signal",
     "allocate": "out_of_memory",
+    "hungry": "out_of_memory",
     "raise": "exception",
     "leave": "no_result",
     "exit_code": "exit_code",

@@ -1,0 +1,77 @@
+"""The plan names every line that a run will write, once."""
+
+import pytest
+
+from tests.validation.builders import SCAN
+from validation import catalogue, kernels, probes
+from validation.mutants import MUTANTS
+from validation.plan import CaseItem, ProbeItem, memory_shortage, plan_items, planned_lines
+from validation.sweeps import select
+
+
+@pytest.fixture(scope="module")
+def nightly():
+    return catalogue.expand("nightly", SCAN, 0)
+
+
+@pytest.mark.parametrize("name", list(catalogue.BUILT_IN))
+def test_no_line_is_planned_twice(name):
+    keys = [line.key for line in planned_lines(plan_items(catalogue.expand(name, SCAN, 0), "batched"))]
+    assert keys[0] == "calibration"
+    assert len(set(keys)) == len(keys)
+
+
+def test_nightly_plans_the_suite_every_mutant_and_every_peer(nightly):
+    items = plan_items(nightly, "batched")
+    keys = {item.key for item in items}
+    assert {"suite|off", "suite|on"} <= keys
+    assert {f"mutant|{mutant.name}" for mutant in MUTANTS} <= keys
+    offered = {other.name for other in kernels.candidates("patch_extraction") if other.role == "peer"}
+    assert offered
+    assert offered == {item.candidate for item in items if isinstance(item, CaseItem) and item.role == "peer"}
+
+
+def test_the_judged_candidate_meets_every_case_and_every_probe(nightly):
+    items = plan_items(nightly, "batched")
+    judged = [item for item in items if isinstance(item, CaseItem) and item.candidate == "batched"]
+    assert [item.planned for item in judged] == list(nightly.cases)
+    assert all(item.checks == item.planned.checks and item.role == "candidate" for item in judged)
+    for kernel in ("patch_extraction", "reassembly"):
+        probed = {
+            item.probe
+            for item in items
+            if isinstance(item, ProbeItem) and item.candidate == "batched" and item.case.kernel == kernel
+        }
+        assert probed == set(probes.names(kernel))
+
+
+def test_every_engine_fallback_and_flag_state_is_swept_and_probed(nightly):
+    items = plan_items(nightly, "batched")
+    for kernel in ("patch_extraction", "reassembly"):
+        offered = {other.name for other in kernels.candidates(kernel) if other.role == "candidate"}
+        cases = {i.candidate for i in items if isinstance(i, CaseItem) and i.planned.case.kernel == kernel}
+        probed = {i.candidate for i in items if isinstance(i, ProbeItem) and i.case.kernel == kernel}
+        assert offered <= cases
+        assert offered <= probed
+
+
+def test_only_peers_and_cases_declared_so_are_optional(nightly):
+    items = plan_items(nightly, "batched")
+    for item, line in zip(items, planned_lines(items)[1:], strict=True):
+        expected = isinstance(item, CaseItem) and (item.planned.optional or item.role == "peer")
+        assert line.optional == expected
+
+
+def test_a_filtered_sweep_plans_neither_suite_nor_mutants(nightly):
+    keys = [item.key for item in plan_items(select(nightly, N=(32,)), "batched")]
+    assert keys
+    assert not [key for key in keys if key.startswith(("suite|", "mutant|"))]
+
+
+def test_a_shortage_names_need_and_limit(nightly):
+    item = plan_items(nightly, "batched")[0]
+    assert memory_shortage(item, None) is None
+    assert memory_shortage(item, 2**50) is None
+    shortage = memory_shortage(item, 2**20)
+    assert shortage.reason == "skipped_memory"
+    assert "a child may take 0.0 GiB" in shortage.message
