@@ -13,16 +13,9 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).with_name("assets")
 
 
-def amount(value: float, unit: str) -> str:
-    """Value with its unit, three digits."""
-    if unit == "bytes":
-        return f"{value / 2**20:.3g} MiB"
-    if unit == "seconds":
-        return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
-    return f"{value:.3g}"
-
-
 def _cell(point: Point, unit: str) -> str:
+    from reports.history_results import amount
+
     return point.state if point.value is None else amount(point.value, unit)
 
 
@@ -31,6 +24,7 @@ def _render(template: str, history: History) -> str:
     from markupsafe import Markup
 
     from reports.history_plots import draw
+    from reports.history_results import amount
     from reports.history_steps import changes
     from reports.page import content_security_policy
 
@@ -93,7 +87,7 @@ def history(config: Path, branch: str, machine: str | None, environment: str | N
     Exit codes: 0 the page is written, 2 bad input (no results, several machines to choose from).
     """
     from reports import files
-    from reports.history_results import read_history
+    from reports.history_results import amount, read_history
     from reports.history_steps import changes
 
     read = read_history(config, branch, machine, environment)

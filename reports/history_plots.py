@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, to_svg
-from reports.history_results import History, Point, Series
+from reports.history_results import History, Point, Series, amount
 from reports.history_steps import steps
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ _LOOKS = (
     (LIMIT, "P", ":"), (CANDIDATE, "X", ":"), (REFERENCE, "*", ":"),
 )  # fmt: skip
 _KINDS = {
-    "speedup": ("Speedup over the loop", "times faster (log scale)"),
-    "steady": ("Steady time of a call", "seconds (log scale)"),
-    "cold": ("First call", "seconds (log scale)"),
-    "peak": ("Peak memory of a call", "bytes (log scale)"),
-    "other": ("Other measures", "value (log scale)"),
+    "speedup": ("Speedup over the loop", "times faster"),
+    "steady": ("Steady time of a call", "time"),
+    "cold": ("First call", "time"),
+    "peak": ("Peak memory of a call", "memory"),
+    "other": ("Other measures", "value"),
 }
 
 
@@ -99,6 +99,8 @@ def _draw_without_value(axes: Axes, number: int, series: Series) -> None:
 
 
 def _plot(history: History, kind: str, module: str) -> Plot | None:
+    from matplotlib.ticker import LogLocator
+
     chosen = selected(history, kind, module)
     if not any(point.value is not None for series in chosen for point in series.points):
         return None
@@ -114,6 +116,16 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
             _draw(axes, number, drawn, marked)
             _draw_without_value(axes, number, series)
         axes.set_yscale("log")
+        unit = "times" if kind == "speedup" else chosen[0].unit
+        axes.yaxis.set_major_locator(LogLocator(base=4 if unit == "bytes" else 10))
+        axes.yaxis.set_major_formatter(lambda value, position: amount(value, unit))
+        axes.yaxis.set_minor_locator(
+            LogLocator(base=4, subs=(2.0,)) if unit == "bytes" else LogLocator(subs=(2.0, 5.0))
+        )
+        axes.yaxis.set_minor_formatter(
+            lambda value, position: amount(value, unit) if axes.get_ylim()[1] / axes.get_ylim()[0] < 100 else ""
+        )
+        axes.tick_params(axis="y", which="both", labelsize=8)
         low, high = axes.get_ylim()
         axes.set_ylim(low / (high / low) ** (0.08 * len(chosen)), high * (high / low) ** 0.12)
         axes.set_xlim(-0.6, count - 0.4)
@@ -123,7 +135,7 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
             ha="right", fontsize=8, family="monospace",
         )  # fmt: skip
         axes.grid(True, axis="y", color=GRID)
-        axes.set_ylabel(label)
+        axes.set_ylabel(f"{label} (log scale)")
         figure.legend(loc="outside lower center", ncols=1, fontsize=8)
         svg = to_svg(figure, f"history-{module}-{kind}")
     return Plot(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import msgspec
 
-from reports.history_results import Commit, History, Series
+from reports.history_results import Commit, History, Point, Series
 
 # A step counts from this factor on, as in `make bench-compare`.
 FACTORS = {"bytes": 1.2}
@@ -31,11 +32,22 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return self.after / self.before
 
 
+def _apart(before: Point, after: Point) -> bool:
+    """Whether the middle halves of two commits' samples lie apart; a value tracked without samples does."""
+    if min(len(before.samples), len(after.samples)) < 2:
+        return True
+    (low, _, high), (low_after, _, high_after) = (
+        statistics.quantiles(point.samples, n=4, method="inclusive") for point in (before, after)
+    )
+    return high < low_after or high_after < low
+
+
 def steps(series: Series) -> list[tuple[int, float, float]]:
     """Give the steps of a series: index of the first point of the new level, old and new level.
 
     Values are compared by their logarithms, so that a step counts by its factor and a large one does not hide
-    a small one. Points without a value are passed over.
+    a small one. Points without a value are passed over, and so is a step whose samples on both sides overlap:
+    on a busy machine the medians of two runs differ by more than a program does.
     """
     from asv.step_detect import detect_steps  # type: ignore[import-untyped]
 
@@ -49,7 +61,8 @@ def steps(series: Series) -> list[tuple[int, float, float]]:
     found = []
     current = levels[0][1]
     for first, level in levels[1:]:
-        if abs(level - current) >= smallest:
+        neighbours = series.points[known[first - 1][0]], series.points[known[first][0]]
+        if abs(level - current) >= smallest and _apart(*neighbours):
             found.append((known[first][0], math.exp(current), math.exp(level)))
             current = level
     return found

@@ -17,9 +17,9 @@ from asv.results import Results
 from asv.runner import BenchmarkResult
 
 from reports.errors import InputError
-from reports.history import amount, history, history_page, history_section
+from reports.history import history, history_page, history_section
 from reports.history_plots import draw
-from reports.history_results import Point, Series, read_history
+from reports.history_results import Point, Series, amount, read_history
 from reports.history_steps import changes, steps
 
 FAILED, NOT_THERE = None, math.nan
@@ -220,6 +220,21 @@ def test_a_peak_counts_from_a_smaller_factor_than_a_time():
     values = [1.0, 1.0, 1.0, 1.3, 1.3, 1.3]
     assert steps(_series(values)) == []
     assert [index for index, _, _ in steps(_series(values, "bytes"))] == [3]
+
+
+def test_medians_that_differ_while_their_samples_overlap_are_no_step():
+    def timed(*samples):
+        return Point(state="measured", value=sorted(samples)[len(samples) // 2], samples=samples)
+
+    quiet, busy = timed(1.0, 1.1, 1.2, 1.3, 1.4), timed(1.1, 1.2, 2.5, 3.0, 4.0)
+    slower = timed(2.5, 2.6, 2.8, 2.9, 3.1)
+
+    def marked(*points):
+        series = Series(benchmark="module.time_it", params="", unit="seconds", points=points)
+        return [index for index, _, _ in steps(series)]
+
+    assert marked(quiet, quiet, busy, busy) == []
+    assert marked(quiet, quiet, slower, slower) == [2]
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [0.0, 0.0, 0.0]])
