@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SWEEP ?= quick
-RUN := runs/$(shell date -u +%Y%m%dT%H%M%SZ)-$(SWEEP)
+NOW := $(shell date -u +%Y%m%dT%H%M%SZ)
+RUN := runs/$(NOW)-$(SWEEP)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup test test-slow lint gate clean
+.PHONY: help setup gate mutants engine-table lint test test-slow test-both clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,6 +26,12 @@ gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz fo
 	@echo "report: $(RUN)/report.html"
 	$(BIN)/python -m reports gate $(RUN)
 
+mutants: $(STAMP) ## show that every known-bad implementation is rejected, each by its own criterion
+	$(BIN)/python -m validation mutants --out runs/$(NOW)-mutants
+
+engine-table: $(STAMP) ## measure the figures of docs/ENGINE.md; about twelve minutes on a quiet machine
+	$(BIN)/python asv_bench/engine_table.py
+
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,6 +39,10 @@ lint: $(STAMP) ## style and types
 
 test: lint ## style, types and the quick tests
 	$(BIN)/python -m pytest -m "not slow"
+
+test-both: $(STAMP) ## the kernels' tests with the flag off and with it on
+	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest tests/ptycho
+	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest tests/ptycho
 
 test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -8,8 +8,8 @@ from ptycho import params
 
 @pytest.fixture(autouse=True)
 def _fresh_parameters(monkeypatch):
+    # The flag's environment variable stays: the suite runs once with it off and once with it on.
     monkeypatch.setattr(params, "cfg", params.defaults())
-    monkeypatch.delenv("USE_BATCHED_PATCH_EXTRACTION", raising=False)
 
 
 def make_object(height=83, width=71, dtype=np.complex64, seed=0):

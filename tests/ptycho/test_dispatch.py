@@ -12,6 +12,11 @@ from tests.ptycho.conftest import make_object, make_positions, to_offsets
 VARIABLE = "USE_BATCHED_PATCH_EXTRACTION"
 
 
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
 def implementation_used(caplog, config=None):
     """Run a small extraction; return the implementation and the reason that were logged."""
     image = make_object()

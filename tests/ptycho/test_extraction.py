@@ -258,7 +258,8 @@ def test_it_runs_inside_a_function_with_an_unknown_number_of_groups(dtype):
 
 def test_the_iterative_implementation_says_that_it_needs_eager_execution():
     offsets = to_offsets(np.full((4, 2), 20.0), 2)
-    run = tf.function(lambda image: get_image_patches(image, *offsets, N=8, gridsize=2))
+    config = TrainingConfig(model=ModelConfig(N=8, gridsize=2, use_batched_patch_extraction=False))
+    run = tf.function(lambda image: get_image_patches(image, *offsets, config=config))
     with pytest.raises(ValueError, match="iterative implementation works eagerly only"):
         run(make_object())
 
