@@ -3,7 +3,9 @@
 import math
 
 import pytest
+from click.testing import CliRunner
 
+from asv_bench import compare as command
 from asv_bench.compare import NOT_COMPARED, SAME, WORSE, report
 from asv_bench.judge import Outcome, judge
 
@@ -88,3 +90,51 @@ def test_a_function_that_vanished_is_never_a_pass():
     lines, code = report(judge({"it": timed(1.0), "b": timed(1.0)}, {"it": NOT_THERE, "b": timed(1.0)}))
     assert code == NOT_COMPARED
     assert any(line.startswith("vanished: it") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["HEAD", "HEAD"], "error: two different commits are expected, but HEAD and HEAD are both "),
+        (["no-such-commit"], "error: a commit of this repository is expected, got 'no-such-commit'"),
+        (["--output=x"], "No such option"),
+        ([], "Missing argument"),
+    ],
+)
+def test_a_wrong_pair_of_commits_exits_2_in_one_line(arguments, message):
+    done = CliRunner().invoke(command.main, arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_crash_of_the_tool_exits_2_and_not_1(monkeypatch):
+    def crash(*arguments):
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr(command, "compare", crash)
+    done = CliRunner().invoke(command.main, ["HEAD~1"])
+    assert done.exit_code == 2
+    assert "error: KeyError: 'no such thing'" in done.stderr
+
+
+@pytest.fixture
+def sides(monkeypatch):
+    """Let measuring give the pairs of sides in the list, one after the other."""
+    given = []
+    monkeypatch.setattr(command, "_commit", lambda name: name * 8)
+    monkeypatch.setattr(command, "_measure", lambda *arguments: given.pop(0))
+    return given
+
+
+def test_what_looks_worse_once_has_to_show_again(sides):
+    worse, same = ({"it": timed(1.0)}, {"it": timed(3.0)}), ({"it": timed(3.0)}, {"it": timed(3.0)})
+    sides += [worse, same]
+    assert report(command.compare("a", "b", "here"))[1] == SAME
+    sides += [worse, worse]
+    assert report(command.compare("a", "b", "here"))[1] == WORSE
+
+
+def test_what_fails_when_it_is_measured_again_is_not_a_pass(sides):
+    sides += [({"it": timed(1.0)}, {"it": timed(3.0)}), ({"it": timed(1.0)}, {"it": FAILED})]
+    assert report(command.compare("a", "b", "here"))[1] == NOT_COMPARED
