@@ -6,6 +6,7 @@ implementation becomes an `ErrorReply`; the traceback goes to standard error.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import time
@@ -174,6 +175,8 @@ def execute(task: Task) -> Reply:
     Reply
         `ErrorReply` where the implementation or the user's input failed.
     """
+    # What was imported stays: the collector need not walk through TensorFlow's objects between samples.
+    gc.freeze()
     try:
         return _ACTIONS[task.action](task)
     except kernels.NotAvailableError as error:
@@ -184,3 +187,5 @@ def execute(task: Task) -> Reply:
         traceback.print_exc(file=sys.stderr)
         reason: Any = "out_of_memory" if _is_out_of_memory(error) else "exception"
         return ErrorReply(reason=reason, message=_one_line(error))
+    finally:
+        gc.unfreeze()

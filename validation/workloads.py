@@ -265,4 +265,4 @@ def predicted_bytes(case: Case, implementation: str) -> int:
     fixed = 300 << 20  # the runtime, its thread pools and one compilation
     if implementation in ("reference", "oracle"):
         return fixed + inputs + 8 * padded + 3 * output_bytes(case)
-    return fixed + inputs + 4 * padded + 4 * output_bytes(case) * item // 8
+    return fixed + inputs + 4 * padded + 2 * output_bytes(case)
