@@ -12,6 +12,7 @@ import pytest
 
 from tests.validation.misbehaving import TARGET, WAYS
 from validation.demo_scan import write_demo_scan
+from validation.errors import InstrumentError
 from validation.runner import LocalExecutor, classify
 from validation.sweeps import make_case
 from validation.tasks import OutputReply, ScanReply, Task
@@ -158,6 +159,16 @@ def test_nothing_survives_a_parent_that_is_killed(tmp_path, scan_path):
     parent.wait()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch, scan_path):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('broken on purpose')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (
+        LocalExecutor(tmp_path, mode="fork", threads=1, memory_limit_bytes=None) as executor,
+        pytest.raises(InstrumentError, match=r"did not get ready \(ImportError: broken on purpose\).*--start spawn"),
+    ):
+        executor.run(Task(action="scan", scan_path=scan_path), 60.0)
 
 
 def outcome(**changes):
