@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
@@ -20,6 +21,8 @@ OBJECT_SHAPES = ((200, 256), (301, 150), (97, 131), (24, 17))
 # Output above which a combination is left to the optional corners, bytes.
 OUTPUT_LIMIT = 3 * 2**30
 PIXEL_BYTES = 8
+# Pixels that the loop of the quick reference case translates in all.
+QUICK_PIXELS = 3.4e8
 
 
 def output_bytes(N: int, gridsize: int, batch: int) -> int:
@@ -63,9 +66,16 @@ def smoke(scan: Scan, seed: int) -> Sweep:
 
 
 def quick(scan: Scan, seed: int) -> Sweep:
-    """Make every pattern and dtype once, and a small reference case: under three minutes."""
+    """Make every pattern and dtype once, and a small reference case: about four minutes.
+
+    A loop of some eight seconds is as short as the reference case may be: the first call of the candidate
+    loads compiled code for about half a second, however small the case.
+    """
+    N = 64
+    area = math.prod(extent + N for extent in scan.object_shape)
+    batch = min(1000, max(250, round(QUICK_PIXELS / (4 * area))))
     reference = _measured(
-        "patch_extraction", N=64, gridsize=2, batch=25, pattern="scan", shape=scan.object_shape, seed=seed
+        "patch_extraction", N=N, gridsize=2, batch=batch, pattern="scan", shape=scan.object_shape, seed=seed
     )
     extraction: tuple[dict[str, Any], ...] = (
         {"N": 32, "gridsize": 1, "batch": 1, "pattern": "interior", "shape": (120, 97)},

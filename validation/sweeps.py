@@ -58,6 +58,16 @@ class Sweep(Record, frozen=True, kw_only=True):
     mutants: bool = False
 
 
+def require_sizes(N: int, gridsize: int, batch: int) -> None:
+    """Raise UsageError unless patch size, grid size and number of groups are possible."""
+    if N < 2 or N % 2:
+        raise UsageError(f"N must be an even positive integer, got {N}")
+    if gridsize < 1:
+        raise UsageError(f"gridsize must be a positive integer, got {gridsize}")
+    if batch < 0:
+        raise UsageError(f"batch must not be negative, got {batch}")
+
+
 def make_case(
     kernel: Kernel,
     *,
@@ -84,12 +94,7 @@ def make_case(
     """
     from validation.workloads import PATTERNS
 
-    if N < 2 or N % 2:
-        raise UsageError(f"N must be an even positive integer, got {N}")
-    if gridsize < 1:
-        raise UsageError(f"gridsize must be a positive integer, got {gridsize}")
-    if batch < 0:
-        raise UsageError(f"batch must not be negative, got {batch}")
+    require_sizes(N, gridsize, batch)
     if min(shape) < 1:
         raise UsageError(f"height and width must be positive, got {shape[0]} and {shape[1]}")
     if pattern not in PATTERNS:
@@ -140,7 +145,18 @@ def select(
         Words that a case id must contain, each of them.
     N, gridsize, batch, dtype, kernel : tuple, optional
         Values to keep; empty keeps all.
+
+    Raises
+    ------
+    UsageError
+        If no case can have such a value.
     """
+    for value in N:
+        require_sizes(value, 1, 0)
+    for value in gridsize:
+        require_sizes(2, value, 0)
+    for value in batch:
+        require_sizes(2, 1, value)
     wanted = {"N": N, "gridsize": gridsize, "batch": batch, "dtype": dtype, "kernel": kernel}
     words = (text or "").split()
     if not words and not any(wanted.values()):

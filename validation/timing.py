@@ -21,9 +21,9 @@ from validation.records import ArmTiming, Case, Protocol
 from validation.workloads import Arguments
 
 # A call longer than this is the only sample of its replicate.
-SLOW_CALL_S = 10.0
+SLOW_CALL_S = 5.0
 # From this many patches on, the loop of the reference is warmed up on one group.
-LONG_LOOP_PATCHES = 2000
+LONG_LOOP_PATCHES = 1000
 _MAX_CALLS_PER_SAMPLE = 200
 # Timed calls may be this much worse than the first one before they count as other work.
 _STALE_FACTOR, _STALE_FLOOR = 10.0, 1e-5

@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from tests.validation.builders import SCAN
@@ -183,3 +184,23 @@ def test_an_unknown_sweep_is_refused_with_those_there_are():
         UsageError, match=r"must be one of smoke, quick, full, nightly, peers or a file that ends in \.toml, got 'huge'"
     ):
         catalogue.expand("huge", SCAN, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"N": (33,)}, "N must be an even positive integer, got 33"),
+        ({"gridsize": (0,)}, "gridsize must be a positive integer, got 0"),
+        ({"batch": (-1,)}, "batch must not be negative, got -1"),
+    ],
+)
+def test_a_filter_that_no_case_can_match_is_refused_as_bad_input(values, message):
+    with pytest.raises(UsageError, match=message):
+        select(catalogue.expand("smoke", SCAN, 0), **values)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (227, 226), (512, 512), (4000, 4000)])
+def test_the_quick_reference_case_has_a_loop_that_is_timed_as_one_whatever_the_scan(shape):
+    sweep = catalogue.expand("quick", msgspec.structs.replace(SCAN, object_shape=shape), 0)
+    case = next(p.case for p in sweep.cases if p.case.case_id == sweep.reference_case_id)
+    assert 1000 <= case.batch * case.gridsize**2 <= 4000
