@@ -16,6 +16,8 @@ import traceback
 from . import grid, implementations
 
 _REPEATS = 3
+# No further repetition starts after this time.
+_ENOUGH_S = 6.0
 # mallopt parameter of glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 65536
@@ -65,23 +67,32 @@ def _first_call_s(name, case, compiled_code_folder):
     return time.perf_counter() - started
 
 
+def median_of_repeats(measure):
+    """Median of up to three measurements, fewer where they take long."""
+    started = time.perf_counter()
+    values = [measure()]
+    while len(values) < _REPEATS and time.perf_counter() - started < _ENOUGH_S:
+        values.append(measure())
+    return statistics.median(values)
+
+
 def first_call_s(name, *case):
-    """Median time of the first call in a process, numba's machine code already on disk, seconds.
+    """Time of the first call in a process, numba's machine code already on disk, seconds.
 
     Tracing and XLA's compilation are in it; TensorFlow's start and the making of the inputs are not.
     """
     in_fresh_process(_first_call_s, name, case, None)
-    return statistics.median(in_fresh_process(_first_call_s, name, case, None) for _ in range(_REPEATS))
+    return median_of_repeats(lambda: in_fresh_process(_first_call_s, name, case, None))
 
 
 def first_ever_call_s(name, *case):
-    """Median time of the first call after an installation: nothing compiled is on disk, seconds."""
+    """Time of the first call after an installation: nothing compiled is on disk, seconds."""
 
     def once():
         with tempfile.TemporaryDirectory() as folder:
             return in_fresh_process(_first_call_s, name, case, folder)
 
-    return statistics.median(once() for _ in range(_REPEATS))
+    return median_of_repeats(once)
 
 
 def _high_water_bytes():

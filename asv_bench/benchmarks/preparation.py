@@ -1,14 +1,12 @@
 """What stands around the kernels: translation of images, grouping of scan positions, and the import of ptycho."""
 
 import importlib
-import statistics
 import time
 
 from . import grid, steady
-from .fresh import in_fresh_process
+from .fresh import in_fresh_process, median_of_repeats
 from .steady import timed
 
-_REPEATS = 3
 _MODULES = ("ptycho.raw_data", "ptycho.tf_helper")
 
 
@@ -31,7 +29,7 @@ def _import_s():
 
 def track_import():
     """Time to import ptycho where TensorFlow, whose share would hide it, is loaded already, seconds."""
-    return statistics.median(in_fresh_process(_import_s) for _ in range(_REPEATS))
+    return median_of_repeats(lambda: in_fresh_process(_import_s))
 
 
 track_import.unit = "seconds"

@@ -1,4 +1,4 @@
-"""The steady state: a call that has been traced, compiled and discarded twice before."""
+"""The steady state: a call that has been traced and compiled, and was discarded before."""
 
 import functools
 import gc
@@ -8,15 +8,23 @@ import time
 from . import grid, implementations
 
 _PAIRS = 5
+# A call this long settles nothing by a second discarded one, and three pairs of it have to do.
+_LONG_CALL_S = 1.0
+
+
+def _seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
 
 
 @functools.lru_cache(maxsize=4)
 def warm(name, *case):
-    """Return the implementation, bound and called twice; asv runs `setup` before every call, so it is kept."""
+    """Return the implementation, bound and called; asv runs `setup` before every call, so it is kept."""
     function = implementations.bind(name, *case)
     try:
-        function()
-        function()
+        if _seconds(function) < _LONG_CALL_S:
+            function()
     except NotImplementedError as error:  # TensorFlow raises it, too; n/a is for functions that are not there
         raise RuntimeError(f"{name} is there but cannot run: {error}") from error
     return function
@@ -48,12 +56,10 @@ def paired_ratio(candidate, reference, *case):
     ratios = []
     for pair in range(_PAIRS):
         seconds = {}
-        order = (candidate, reference) if pair % 2 else (reference, candidate)
-        for name in order:
+        for name in (candidate, reference) if pair % 2 else (reference, candidate):
             gc.collect()
-            function = functions[name]
-            started = time.perf_counter()
-            function()
-            seconds[name] = time.perf_counter() - started
+            seconds[name] = _seconds(functions[name])
         ratios.append(seconds[candidate] / seconds[reference])
+        if pair >= 2 and max(seconds.values()) > _LONG_CALL_S:
+            break
     return statistics.median(ratios)
