@@ -16,6 +16,7 @@ from validation.oracle import extract_patches as _right
 
 _MEBIBYTE = 2**20
 _kept: list[NDArray[Any]] = []
+_lasted: list[float] = []
 
 
 def _total(arguments: dict[str, Any]) -> NDArray[np.float64]:
@@ -182,8 +183,11 @@ def _nothing(arguments: dict[str, Any]) -> NDArray[np.complex64]:
     return np.zeros((len(arguments["global_offsets"]), N, N, arguments["gridsize"] ** 2), np.complex64)
 
 
-def _last(arguments: dict[str, Any], seconds: float) -> NDArray[np.complex64]:
-    deadline = time.perf_counter() + seconds
+def _last(arguments: dict[str, Any], seconds: float, first_s: float | None = None) -> NDArray[np.complex64]:
+    """Last that long; the first call of the process ``first_s``."""
+    first = not _lasted
+    _lasted.append(seconds)
+    deadline = time.perf_counter() + (first_s if first and first_s is not None else seconds)
     out = _nothing(arguments)
     while time.perf_counter() < deadline:
         pass
@@ -191,8 +195,11 @@ def _last(arguments: dict[str, Any], seconds: float) -> NDArray[np.complex64]:
 
 
 def lasts_200_ms(**arguments: Any) -> Any:
-    """Clock standard: the slow arm."""
-    return _last(arguments, 0.2)
+    """Clock standard: the slow arm, and slower still when cold.
+
+    A first call is one reading, and a busy machine adds milliseconds to it.
+    """
+    return _last(arguments, 0.2, first_s=1.5)
 
 
 def lasts_22_ms(**arguments: Any) -> Any:

@@ -5,8 +5,9 @@ concerns, in real children, and gets a run folder in which all else is the contr
 defect can turn the verdict. The gate is asked as a user asks it, ``python -m reports gate DIR``, and its verdict
 file says which criteria rejected.
 
-The clock of the control is a standard: a reference that lasts 200 ms and a candidate that lasts 10, so that the
-gallery says the same on a busy machine. How fast the true candidate is, the run itself measures.
+The clock of the control is a standard: a reference that lasts 200 ms (its first call 1.5 s) and a candidate that
+lasts 10, so that the gallery says the same on a busy machine. How fast the true candidate is, the run itself
+measures.
 """
 
 from __future__ import annotations
