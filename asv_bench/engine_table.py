@@ -80,9 +80,17 @@ def iterative():
     return {"cold_s": cold, "steady_s": [steady], "peak_bytes": peak}
 
 
-def batched_cold():
-    """Time the first call in a fresh process."""
+def batched_cold(warm_pages):
+    """Time the first call in a fresh process.
+
+    A virtual machine that gave idle pages back to its host waits for them at the first touch. With ``warm_pages``
+    memory of the output's size is touched and freed before the clock starts, so that only the program is timed.
+    """
     arguments = _extraction()
+    if warm_pages:
+        import numpy as np
+
+        np.ones(8 * GROUPS * GRIDSIZE**2 * N * N, np.uint8)
     call = _extract(True)
     cold, result = _seconds(lambda: call(*arguments))
     return {"cold_s": cold, "shape": list(result.shape)}
@@ -174,7 +182,8 @@ def reassembly_peak():
 
 
 ARMS = {
-    "batched_cold": batched_cold,
+    "batched_cold": lambda: batched_cold(False),
+    "batched_cold_warm_pages": lambda: batched_cold(True),
     "small_cold_batched": lambda: small_cold(True),
     "small_cold_iterative": lambda: small_cold(False),
     "batched_steady": batched_steady,
@@ -205,9 +214,10 @@ def table(figures):
     place_s, place_copy = statistics.median(place["steady_s"]), statistics.median(place["copy_s"])
     beyond = peak["peak_bytes"] / peak["output_bytes"] - 1
     costs = list(figures["scaling"]["seconds_per_patch"].values())
-    spread = max(costs) / min(costs) - 1
+    spread, spread_large = max(costs) / min(costs) - 1, max(costs[1:]) / min(costs[1:]) - 1
     allowed = again["patches_bytes"] + 5 * again["canvas_bytes"]
     cold = statistics.median(figures["batched_cold"])
+    warm = statistics.median(figures["batched_cold_warm_pages"])
     small = statistics.median(figures["small_cold_iterative"]) / statistics.median(figures["small_cold_batched"])
     first = statistics.median(figures["small_cold_iterative"]) / figures["first_ever_small_s"]
     first_ever, reassembly = figures["first_ever_s"], again["peak_bytes"] / allowed
@@ -216,12 +226,14 @@ def table(figures):
         ("extraction, steady: iterative / batched", loop["steady_s"][0] / steady, ">= 300", ">= 1000"),
         ("extraction, steady: batched / copy of the output", steady / copy, "<= 2.5", "<= 1.3"),
         ("extraction, first call: iterative / batched", loop["cold_s"] / cold, ">= 50", ">= 200"),
-        ("extraction, first call, compiled for the first time ever", loop["cold_s"] / first_ever, ">= 50", ""),
+        ("the same, pages of the machine warm", loop["cold_s"] / warm, ">= 50", ">= 200"),
+        ("the same, compiled for the first time ever", loop["cold_s"] / first_ever, ">= 50", ""),
         ("extraction, 100 groups, first call: iterative / batched", small, ">= 3", ""),
         ("extraction, 100 groups, compiled for the first time ever", first, ">= 3", ""),
         ("peak beyond the output / output", beyond, "<= 0.10", "<= 0.03"),
         ("peak increment, batched / iterative", peak["peak_bytes"] / loop["peak_bytes"], "<= 1.0", "<= 0.6"),
         ("cost per patch, 10^3 to 10^6 streamed: largest / smallest - 1", spread, "<= 0.15", ""),
+        ("cost per patch, 10^4 to 10^6 streamed: largest / smallest - 1", spread_large, "<= 0.15", ""),
         ("shift_and_sum, 5000 patches, steady: old / new", place["old_s"] / place_s, ">= 400", ">= 1000"),
         ("shift_and_sum, new / copy of the patches", place_s / place_copy, "<= 1.5", "<= 0.4"),
         ("shift_and_sum, identical bits, 100 to 10,000 patches (share)", bits, ">= 1", ""),
@@ -248,10 +260,10 @@ def main():
         return
     figures = {}
     with tempfile.TemporaryDirectory() as empty:
-        figures["first_ever_s"] = run_arm("batched_cold", NUMBA_CACHE_DIR=empty)["cold_s"]
+        figures["first_ever_s"] = run_arm("batched_cold_warm_pages", NUMBA_CACHE_DIR=empty)["cold_s"]
     with tempfile.TemporaryDirectory() as empty:
         figures["first_ever_small_s"] = run_arm("small_cold_batched", NUMBA_CACHE_DIR=empty)["cold_s"]
-    for name in ("batched_cold", "small_cold_batched", "small_cold_iterative"):
+    for name in ("batched_cold", "batched_cold_warm_pages", "small_cold_batched", "small_cold_iterative"):
         run_arm(name)
         figures[name] = [run_arm(name)["cold_s"] for _ in range(5)]
     for name in ("batched_steady", "batched_peak", "scaling", "placement", "reassembly_peak", "iterative"):

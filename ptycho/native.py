@@ -39,6 +39,16 @@ def compiled(function):
         return numba.njit(**options)(function)
 
 
+def nothing_compiled_yet():
+    """Whether no kernel has been asked for in this process."""
+    return compiled.cache_info().currsize == 0
+
+
+def touch(array):
+    """Write one byte of every page, so that the pages are there; runs without the interpreter lock."""
+    array.reshape(-1).view(np.uint8)[::4096].fill(0)
+
+
 def thread_count():
     """Threads a kernel may use: TensorFlow's intra-op setting, or the processors given to this process."""
     chosen = tf.config.threading.get_intra_op_parallelism_threads()

@@ -10,12 +10,16 @@ Two engines give the same bits: ``native`` (numba, CPU, eager) writes straight i
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import tensorflow as tf
 
 from ptycho import native
 
 ENGINES = ("native", "xla")
+
+_RANGE_PIXELS = 2**18  # what a thread takes at a time: large beside the hand-over, small beside a scan
 
 
 def _extract_groups(
@@ -118,18 +122,21 @@ def _extract_native(padded, positions, N, B, c, chunk_size):
     image = padded.reshape(-1).view(real)
     offsets = positions.astype(real)
     out = native.empty_aligned((B, N, N, c), np.complex64)
-    kernel = native.compiled(_extract_groups)
 
     def work(first, last):
         rows = np.empty(2 * N * c, np.float32)
-        kernel(
+        native.compiled(_extract_groups)(
             image, height, width, offsets, real(1), N, c, first, last, np.arange(N, dtype=real),
             np.empty(N * c, np.int64), np.empty(N * c, np.int64), np.empty(2 * N * c, real), np.empty(N * c, real),
             np.empty(c, np.bool_), np.empty(8 * N, real), rows, rows.view(np.uint64),
             out.reshape(-1).view(np.float32), out.reshape(-1).view(np.uint64),
         )  # fmt: skip
 
-    native.run_in_ranges(work, B, chunk_size)
+    if native.nothing_compiled_yet():  # fetch the memory of the output while the code is loaded
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(native.touch, out)
+            work(0, 0)
+    native.run_in_ranges(work, B, min(chunk_size, max(1, _RANGE_PIXELS // (N * N * c))))
     return out
 
 
