@@ -58,7 +58,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 def amount(value: float, unit: str) -> str:
     """Value with its unit, three digits."""
     if unit == "bytes":
-        return f"{value / 2**20:.3g} MiB"
+        return f"{value / 2**30:.3g} GiB" if value >= 2**30 else f"{value / 2**20:.3g} MiB"
     if unit == "seconds":
         return f"{value:.3g} s" if value >= 1 else f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
     return f"{value:.3g}"

@@ -300,7 +300,7 @@ def test_help_tells_the_exit_codes():
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [(2.5, "seconds", "2.5 s"), (0.0042, "seconds", "4.2 ms"), (8.1e-6, "seconds", "8.1 µs"),
-     (52.4 * 2**20, "bytes", "52.4 MiB"), (0.0099, "ratio", "0.0099")],
+     (52.4 * 2**20, "bytes", "52.4 MiB"), (1638 * 2**20, "bytes", "1.6 GiB"), (0.0099, "ratio", "0.0099")],
 )  # fmt: skip
 def test_amounts_carry_their_unit(value, unit, text):
     assert amount(value, unit) == text
