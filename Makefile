@@ -6,9 +6,12 @@ STAMP := $(VENV)/.installed
 SWEEP ?= quick
 NOW := $(shell date -u +%Y%m%dT%H%M%SZ)
 RUN := runs/$(NOW)-$(SWEEP)
+BASE ?= main~1
+BENCH_MACHINE = $(shell $(BIN)/python asv_bench/machine.py)
+bench bench-compare bench-html: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup gate mutants engine-table lint test test-slow test-both clean
+.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table lint test test-slow test-both clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,8 +29,25 @@ gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz fo
 	@echo "report: $(RUN)/report.html"
 	$(BIN)/python -m reports gate $(RUN)
 
+nightly: $(STAMP) bench bench-html ## asv over new commits, the full sweep with peers and mutants, report, index, verdict
+	$(BIN)/python -m validation run --sweep nightly --timeout 1800 $(if $(DATA),--data "$(DATA)") --out runs/$(NOW)-nightly
+	$(BIN)/python -m reports build runs/$(NOW)-nightly
+	$(BIN)/python -m reports index runs
+	$(BIN)/python -m reports gate runs/$(NOW)-nightly
+
 mutants: $(STAMP) ## show that every known-bad implementation is rejected, each by its own criterion
 	$(BIN)/python -m validation mutants --out runs/$(NOW)-mutants
+
+bench: $(STAMP) ## measure every commit of the kernels that has no complete result yet; see docs/asv.md
+	$(BIN)/asv machine --yes --machine $(BENCH_MACHINE)
+	git rev-list HEAD -- ptycho | nice $(BIN)/asv run HASHFILE:- --machine $(BENCH_MACHINE) --record-samples --skip-existing-successful --show-stderr
+
+bench-compare: $(STAMP) ## what HEAD made slower or hungrier than BASE
+	nice $(BIN)/python asv_bench/compare.py "$(BASE)"
+
+bench-html: $(STAMP) ## asv's site in .asv/html, and the history in .asv/history.html
+	$(BIN)/asv publish
+	$(BIN)/python -m reports history
 
 engine-table: $(STAMP) ## measure the figures of docs/ENGINE.md; about twelve minutes on a quiet machine
 	$(BIN)/python asv_bench/engine_table.py

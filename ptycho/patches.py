@@ -260,7 +260,7 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
     if isinstance(gt_padded, tf.Tensor) and not tf.executing_eagerly():
         if engine == "native":
             raise ValueError("engine 'native' needs eager execution; inside tf.function use 'xla'")
-        return _extract_jit(gt_padded[0, :, :, 0], tf.reshape(positions, [-1, c, 2]), N)
+        return _extract_jit(tf.squeeze(gt_padded, [0, 3]), tf.reshape(positions, [-1, c, 2]), N)
     chunk_size = chunk_size or default_chunk_size(N, c)
     if engine is None:
         engine = "native" if native.available() else "xla"
@@ -283,4 +283,4 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
             host = _extract_in_chunks(padded, host_positions, N, B, c, chunk_size)
         return native.as_tensor(host), gradient
 
-    return run(gt_padded[0, :, :, 0])
+    return run(tf.squeeze(gt_padded, [0, 3]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.errors import InputError
+from reports.history import history
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,6 +144,9 @@ def record(folder: str, into: str | None) -> None:
     _, verdict = _judged(folder, None)
     path = evidence.record(verdict, evidence.RECORDED if into is None else Path(into))
     click.echo(f"{verdict.line}\nrecorded {path}")
+
+
+cli.add_command(history)
 
 
 def main() -> None:
