@@ -42,6 +42,7 @@ def read_increment(library, mebibytes, warm, settings=True):
     program = _PROGRAM.format(library=library, mebibytes=mebibytes, warm=warm, settings=settings)
     # TensorFlow switches oneDNN, and with it the arena that hides a warm call, on by the processor; here always.
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
+    environment.pop("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", None)  # an earlier test may have put it there
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, timeout=120, env=environment
     )
