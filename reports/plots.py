@@ -149,7 +149,10 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
         axes.set_xscale("log")
         axes.set_xlim(smallest / 1.3, largest * 1.5)
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
-        axes.xaxis.set_minor_formatter(lambda value, position: f"{value:g}" if largest / smallest < 8 else "")
+        # Where there are few decades, some of the values between them; all would run into each other.
+        axes.xaxis.set_minor_formatter(
+            lambda value, position: f"{value:g}" if largest / smallest < 8 and f"{value:e}"[0] in "235" else ""
+        )
         axes.tick_params(axis="x", which="minor", labelsize=8)
         axes.set_ylim(len(rows) - 0.4, -0.75)
         axes.set_yticks(range(len(rows)), [_label(run, line) for line, _ in rows], fontsize=8)
