@@ -58,15 +58,20 @@ def _coverage_gaps(context: Context) -> list[str]:
     return gaps
 
 
-def _missing(context: Context) -> list[Fix]:
-    """Planned lines that are not there, or hold no result through no fault of the candidate."""
-    optional = context.optional_keys
+def _absent(context: Context) -> list[Fix]:
+    """Planned lines that are not there: the run was left unfinished, or a line was lost or taken out."""
     present = {line.key for line in context.run.lines}
-    fixes = [
+    return [
         Fix(action=f"Run what is missing: {item.key}", command=context.resume, case_id=item.key.partition("|")[0])
         for item in context.run.manifest.planned
         if item.key not in present and not item.optional
     ]
+
+
+def _without_result(context: Context) -> list[Fix]:
+    """Planned lines that are there and say why they hold no result, through no fault of the candidate."""
+    optional = context.optional_keys
+    fixes = []
     for line in context.run.cases:
         failure = line.failure
         if failure is None or line.role == "peer" or line.key in optional:
@@ -133,9 +138,15 @@ def _evidence_faults(context: Context) -> list[tuple[str, str]]:
 
 
 def completeness(context: Context) -> Criterion:
-    """Judge whether everything that was planned is there, with its provenance and its raw data."""
+    """Judge whether everything that was planned is there, with its provenance and its raw data.
+
+    An absent line fails, so that no verdict gets better by leaving out the line that spoils it. A line that
+    says why it holds no result (no memory for the case, no reference to judge by) leaves the verdict open.
+    """
     planned = [item for item in context.run.manifest.planned if not item.optional]
-    missing = _missing(context)
+    absent = _absent(context)
+    unmeasured = _without_result(context)
+    missing = [*absent, *unmeasured]
     gaps = [*_plan_gaps(context), *_coverage_gaps(context)]
     provenance = _provenance_faults(context)
     evidence = _evidence_faults(context)
@@ -151,12 +162,13 @@ def completeness(context: Context) -> Criterion:
         Fix(action=f"Plan it: {gap}", command="python -m validation run --sweep full --out NEW-DIR") for gap in gaps
     ]
     state: State = "pass"
-    if provenance or evidence:
+    if provenance or evidence or absent:
         state = "fail"
     elif missing or gaps:
         state = "missing"
     parts = [
-        f"{len(missing)} of {len(planned)} planned lines without a result" if missing else "",
+        f"{len(absent)} of {len(planned)} planned lines were never run" if absent else "",
+        f"{len(unmeasured)} of {len(planned)} planned lines could not be measured" if unmeasured else "",
         f"{len(provenance)} entries of provenance not on record" if provenance else "",
         f"{len(evidence)} measurements without their raw data" if evidence else "",
         "; ".join(gaps),

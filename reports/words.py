@@ -30,7 +30,7 @@ MEANINGS: dict[CriterionId, str] = {
     "memory": "The highest point the memory reaches during a call; a fifth more than the old implementation is "
     "allowed, because a fast kernel that needs far more fails on large scans.",
     "reassembly": "Putting patches back is the twin of cutting them out; 20 to 44 times the speed of its loop was "
-    "promised from 500 patches on.",
+    "promised from 500 patches on. It is among the promises of the same change, so it blocks ACCEPT like the others.",
     "completeness": "A run that skipped its hard cases, or cannot say where its numbers come from, proves nothing; "
     "so everything planned must be there.",
     "calibration": "An instrument that cannot read a known quantity cannot read an unknown one; each is allowed "

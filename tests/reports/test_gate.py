@@ -7,7 +7,7 @@ import pytest
 
 from reports.gate import judge
 from reports.policy import read_policy
-from reports.records import CaseResult, Measurement, ResultLine, Run
+from reports.records import CaseResult, Measurement, ResultLine, Run, Timing
 from reports.verdict import Verdict
 from tests.reports import builders as b
 
@@ -78,7 +78,7 @@ TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
         candidate_vs_reference=b.comparison(None, passed=True)))),
     ("correctness", "fail", "REJECT", lambda: b.make(
         [*b.lines_of_full_run(), b.case_result(b.case(batch=7), candidate="fallback", failure=b.failure())])),
-    ("correctness", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), at_reference)),
+    ("correctness", "missing", "REJECT", lambda: without(b.full_run(), at_reference)),
     ("oracle_agreement", "fail", "REJECT", lambda: b.full_run(equivalence=b.equivalence(oracle_error=1.1e-6))),
     ("oracle_agreement", "missing", "NOTHING_RAN", lambda: without(b.full_run(), kind("case"))),
     ("speed", "fail", "REJECT", lambda: b.full_run(timing=b.timing(9.0))),
@@ -93,7 +93,7 @@ TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
         b.full_run(), at_reference, measurement=None, failure=b.failure("timeout"))),
     ("cold_speed", "fail", "REJECT", lambda: b.full_run(timing=b.timing(cold_ratio=3.0))),
     ("cold_speed", "inconclusive", "INCONCLUSIVE", lambda: b.full_run(timing=b.timing(cold_ratio=10.1))),
-    ("cold_speed", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), at_reference)),
+    ("cold_speed", "missing", "REJECT", lambda: without(b.full_run(), at_reference)),
     ("memory", "fail", "REJECT", lambda: b.full_run(memory=b.memory(1.3))),
     ("memory", "fail", "REJECT", lambda: replaced(
         b.full_run(), at_reference, measurement=None, failure=b.failure("out_of_memory"))),
@@ -105,7 +105,7 @@ TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
     ("completeness", "fail", "REJECT", lambda: with_manifest(b.full_run(), **provenance(commit=None))),
     ("completeness", "fail", "REJECT", lambda: with_manifest(b.full_run(), **provenance(versions={"python": "3.11"}))),
     ("completeness", "fail", "REJECT", lambda: b.full_run(timing=b.timing(replicates=6))),
-    ("completeness", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), away_from_reference)),
+    ("completeness", "fail", "REJECT", lambda: without(b.full_run(), away_from_reference)),
     ("completeness", "missing", "INCONCLUSIVE", lambda: replaced(
         b.full_run(), away_from_reference, measurement=None, failure=b.failure("skipped_memory"))),
     ("completeness", "missing", "INCONCLUSIVE", lambda: replaced(
@@ -114,25 +114,25 @@ TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
         [line for line in b.lines_of_full_run() if not away_from_reference(line)])),
     ("completeness", "missing", "INCONCLUSIVE", lambda: b.make([
         b.reference_result(b.case(batch=100)), *(line for line in b.lines_of_full_run() if not at_reference(line))])),
-    ("completeness", "missing", "INCONCLUSIVE", lambda: without(
+    ("completeness", "fail", "REJECT", lambda: without(
         b.quick_run(), lambda line: isinstance(line, CaseResult) and line.case.batch == 1)),
     ("completeness", "fail", "REJECT", lambda: with_manifest(b.full_run(), **provenance(dirty=None))),
     ("speed", "missing", "REJECT", lambda: b.full_run(timing=b.timing(candidate_s=1e-3, calls=2))),
     ("calibration", "fail", "INSTRUMENT_FAILURE", lambda: replaced(b.full_run(), kind("calibration"), checks=(
         msgspec.structs.replace(b.calibration().checks[0], passed=False, measured=0.2),))),
-    ("calibration", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), kind("calibration"))),
+    ("calibration", "missing", "REJECT", lambda: without(b.full_run(), kind("calibration"))),
     ("calibration", "missing", "INCONCLUSIVE", lambda: replaced(b.full_run(), kind("calibration"), checks=())),
     ("mutants", "fail", "REJECT", lambda: replaced(
         b.full_run(), lambda line: line.key == "mutant|mutant-D3", verdict="ACCEPT", rejected_by=())),
     ("mutants", "fail", "REJECT", lambda: replaced(
         b.full_run(), lambda line: line.key == "mutant|mutant-D3", rejected_by=("completeness",))),
-    ("mutants", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), kind("mutant"))),
+    ("mutants", "missing", "REJECT", lambda: without(b.full_run(), kind("mutant"))),
     ("mutants", "missing", "INCONCLUSIVE", lambda: b.make(
         [line for line in b.lines_of_full_run() if line.key != "mutant|mutant-D8"])),
     ("mutants", "not_judged", "ACCEPT", b.quick_run),
     ("suite", "fail", "REJECT", lambda: replaced(b.full_run(), lambda line: line.key == "suite|on", failed=1)),
     ("suite", "fail", "REJECT", lambda: replaced(b.full_run(), lambda line: line.key == "suite|on", passed=0)),
-    ("suite", "missing", "INCONCLUSIVE", lambda: without(b.full_run(), lambda line: line.key == "suite|on")),
+    ("suite", "missing", "REJECT", lambda: without(b.full_run(), lambda line: line.key == "suite|on")),
     ("suite", "not_judged", "ACCEPT", b.quick_run),
 ]  # fmt: skip
 
@@ -177,6 +177,26 @@ def test_what_is_optional_may_be_skipped() -> None:
     assert verdict_of(run).outcome == "INCONCLUSIVE"
     planned = tuple(msgspec.structs.replace(item, optional=item.key == skipped.key) for item in run.manifest.planned)
     assert verdict_of(with_manifest(run, planned=planned)).outcome == "ACCEPT"
+
+
+@pytest.mark.parametrize("times", [b.timing(3.0, replicates=3, noise_pairs=3), b.timing(replicates=0, noise_pairs=3)])
+def test_the_times_of_other_cases_are_context(times: Timing) -> None:
+    """Ten times was promised at the reference case; elsewhere the loop may be fast, or not timed at all."""
+    of = b.case(N=32, gridsize=2, batch=25)
+    other = b.case_result(of, checks=("equivalence", "time"), measurement=measured(timing=times))
+    run = with_manifest(b.make([*b.lines_of_full_run(), other]), reference_case_id=b.case().case_id)
+    assert verdict_of(run).outcome == "ACCEPT"
+    speed = next(item for item in verdict_of(run).criteria if item.id == "speed")
+    assert (speed.worst_case, speed.judged) == (b.case().case_id, 7)
+
+
+def test_a_reassembly_case_that_falls_short_blocks_the_whole_verdict() -> None:
+    of = b.case(kernel="reassembly", gridsize=1, batch=500)
+    timed = b.case_result(of, checks=("equivalence", "time"), measurement=measured(timing=b.timing(15.0)))
+    run = with_manifest(b.make([timed, *b.lines_of_full_run()]), reference_case_id=b.case().case_id)
+    assert verdict_of(run).outcome == "ACCEPT"
+    verdict = verdict_of(with_manifest(run, reassembly_case_id=of.case_id))
+    assert (verdict.outcome, verdict.rejected_by) == ("REJECT", ("reassembly",))
 
 
 def test_a_reassembly_case_is_judged_where_there_is_one() -> None:

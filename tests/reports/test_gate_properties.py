@@ -57,11 +57,12 @@ checked = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 @checked
 @given(lines=result_lines(), data=st.data())
-def test_leaving_a_line_out_never_makes_an_accept(lines: list[ResultLine], data: st.DataObject) -> None:
+def test_leaving_a_planned_line_out_never_improves_a_verdict(lines: list[ResultLine], data: st.DataObject) -> None:
     before = outcome(run_of(lines, lines))
     gone = data.draw(st.sets(st.integers(0, len(lines) - 1), min_size=1, max_size=4))
     left = [line for index, line in enumerate(lines) if index not in gone]
-    assert outcome(run_of(left, lines)) != "ACCEPT", before
+    after = outcome(run_of(left, lines))
+    assert RANK[after] >= RANK["REJECT"], before
 
 
 @checked
