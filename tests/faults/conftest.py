@@ -1,0 +1,76 @@
+"""A ledger of the faults: what was tried, what came of it, printed as a table when the tests are over."""
+
+import collections
+import dataclasses
+
+import pytest
+
+COLUMNS = ("fault", "tries", "lost", "twice", "exit codes", "what is said", "held")
+_ledger = pytest.StashKey()
+_outcome = pytest.StashKey()
+
+
+@dataclasses.dataclass
+class Row:
+    """One fault: how often it was tried, results lost and counted twice, exit codes and the message."""
+
+    fault: str
+    tries: int = 0
+    lost: int = 0
+    twice: int = 0
+    codes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    said: str = ""
+    held: bool = False
+
+    def cells(self):
+        codes = ", ".join(f"{code} ({count}x)" if count > 1 else f"{code}" for code, count in self.codes.items())
+        said = " ".join(self.said.split()) or "-"
+        held = "yes" if self.held else "NO"
+        return (self.fault, str(self.tries), str(self.lost), str(self.twice), codes or "-", said, held)
+
+    def ended(self, code, said=""):
+        """Note a command's exit code, and what it said."""
+        self.codes[code] += 1
+        if said:
+            self.said = said
+
+    def count(self, keys, planned):
+        """Note what is missing from, and repeated in, the lines that should be those planned."""
+        found = collections.Counter(keys)
+        self.lost += sum(key not in found for key in planned)
+        self.twice += sum(number - 1 for number in found.values())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call":
+        item.stash[_outcome] = report.passed
+    return report
+
+
+@pytest.fixture
+def fault(request):
+    """Open a row of the table: ``fault("full disk")``. It held if the test passes and nothing was lost or repeated."""
+    opened = []
+
+    def open_row(name):
+        opened.append(Row(name))
+        request.config.stash.setdefault(_ledger, []).append(opened[-1])
+        return opened[-1]
+
+    yield open_row
+    passed = request.node.stash.get(_outcome, False)
+    for row in opened:
+        row.held = passed and row.tries > 0 and row.lost == row.twice == 0
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    rows = config.stash.get(_ledger, [])
+    if not rows:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write_line("| " + " | ".join(COLUMNS) + " |")
+    terminalreporter.write_line("|" + "---|" * len(COLUMNS))
+    for row in rows:
+        terminalreporter.write_line("| " + " | ".join(cell.replace("|", "\\|") for cell in row.cells()) + " |")

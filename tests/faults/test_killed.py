@@ -1,0 +1,147 @@
+"""Processes of a run are killed at random points; every case ends up in the results, once."""
+
+import contextlib
+import os
+import random
+import time
+
+import psutil
+import pytest
+
+from tests.faults import runs
+from validation import results
+from validation.records import CaseResult
+from validation.summary import case_passed
+
+VICTIMS = ("parent", "server", "child", "child")
+
+
+class Sweep:
+    """A sweep that is killed, continued, and started anew where it got to its end."""
+
+    def __init__(self, folder, text, rng, row):
+        self.folder, self.rng, self.row = folder, rng, row
+        self.sweep = folder / "sweep.toml"
+        self.sweep.write_text(text)
+        self.number = 0
+        self.seen = []
+        self.killed = dict.fromkeys(VICTIMS, 0)
+        self.torn = self.whole_runs = 0
+
+    @property
+    def out(self):
+        return self.folder / f"run-{self.number}"
+
+    def go_on(self, kills, pause_s):
+        """Start or continue the run, and kill its processes until its parent is gone, it ends, or it is enough."""
+        resume = ["--resume"] if (self.out / results.MANIFEST).exists() else []
+        with (self.folder / "stderr").open("w+") as stderr, (self.folder / "stdout").open("w+") as stdout:
+            process = runs.start(self.sweep, self.out, "--timeout", 3600, *resume, stdout=stdout, stderr=stderr)
+            parent = psutil.Process(process.pid)
+            victim = "none"
+            while victim != "parent" and sum(self.killed.values()) < kills:
+                time.sleep(self.rng.uniform(0.0, pause_s))
+                if process.poll() is not None:
+                    break
+                victim = kill_one(parent, self.rng.choice(VICTIMS))
+                if victim != "none":
+                    self.killed[victim] += 1
+                    self.row.tries += 1
+            enough = victim != "parent" and process.poll() is None
+            family = []
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family = parent.children(recursive=True)
+            code = process.wait(timeout=3600)
+            if not enough:
+                _, alive = psutil.wait_procs(family, timeout=300)
+                assert not alive, f"processes outlived their run: {alive}"
+            stderr.seek(0)
+            said = stderr.read()
+        assert code in ((-9,) if victim == "parent" else (0,)), said
+        self.row.ended(code)
+        self.look()
+        if code == 0:
+            self.end()
+
+    def look(self):
+        """Whole lines that were there stay there, unchanged and in order."""
+        whole = runs.whole_lines(self.out)
+        self.row.lost += whole[: len(self.seen)] != self.seen
+        self.seen = whole
+
+    def end(self):
+        """A run that ended holds what was planned; then the next one starts."""
+        self.row.count(runs.keys(self.seen), runs.planned(self.out))
+        for line in map(results.decode_line, self.seen):
+            if isinstance(line, CaseResult):
+                assert (line.failure and line.failure.reason == "signal") or case_passed(line)
+        self.torn += len(list(self.out.glob("torn-*.txt")))
+        self.whole_runs += 1
+        self.number += 1
+        self.seen = []
+
+
+def kill_one(parent, wanted):
+    """Kill one process of the run, and say which; "none" where there is none of that kind."""
+    try:
+        if wanted == "parent":
+            parent.kill()
+            return wanted
+        (server,) = parent.children()
+        if wanted == "server":
+            server.kill()
+            return wanted
+        for child in server.children():
+            child.kill()
+            return wanted
+    except (psutil.NoSuchProcess, ValueError):
+        pass
+    return "none"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_every_case_counts_once_whatever_is_killed(tmp_path, fault):
+    """``KILLS=200`` is the whole of it."""
+    row = fault("parent, server or child killed (SIGKILL)")
+    kills = int(os.environ.get("KILLS", "12"))
+    sweep = Sweep(tmp_path, runs.SIXTY, random.Random(4), row)
+    while row.tries < kills:
+        sweep.go_on(kills, pause_s=3.0)
+    if (sweep.out / results.MANIFEST).exists():
+        sweep.go_on(0, pause_s=0.0)
+    killed = ", ".join(f"{number} times the {victim}" for victim, number in sweep.killed.items())
+    row.said = f"killed {killed}; {sweep.whole_runs} runs of 61 lines ended, {sweep.torn} torn lines set aside"
+    assert (row.lost, row.twice) == (0, 0)
+    assert row.tries == kills
+    assert sweep.whole_runs > 0
+
+
+def test_a_parent_and_a_child_are_killed_and_the_run_goes_on(tmp_path, fault):
+    row = fault("child, then parent killed (reduced)")
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(runs.FEW)
+    out = tmp_path / "run"
+    process = runs.start(sweep, out)
+    parent = psutil.Process(process.pid)
+    for victim, after in (("child", b'"kind":"calibration"'), ("parent", b'"kind":"case"')):
+        deadline = time.monotonic() + 120
+        while not any(after in line for line in runs.whole_lines(out)):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        while kill_one(parent, victim) != victim:
+            assert time.monotonic() < deadline
+        row.tries += 1
+    _, stderr = process.communicate(timeout=60)
+    row.ended(process.returncode)
+    before = runs.whole_lines(out)
+    done = runs.finish(sweep, out, "--resume", timeout=200)
+    row.ended(done.returncode, "killed by signal 9, as a recorded failure; then --resume")
+    assert done.returncode == 0, done.stderr
+    after = runs.whole_lines(out)
+    row.lost += after[: len(before)] != before
+    row.count(runs.keys(after), runs.planned(out))
+    assert (row.lost, row.twice) == (0, 0)
+    failures = [line.failure for line in map(results.decode_line, after) if isinstance(line, CaseResult)]
+    assert [failure.signal for failure in failures if failure] == ["SIGKILL"], stderr
