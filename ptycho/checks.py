@@ -31,31 +31,49 @@ def check_object(gt_image):
 
 
 def check_finite(offsets, name):
-    """Raise ValueError if an eager tensor of offsets holds a NaN or an infinity."""
-    if tf.executing_eagerly():
-        bad = np.count_nonzero(~np.isfinite(as_array(offsets)))
+    """Raise ValueError if an array of offsets holds a NaN or an infinity; a symbolic tensor cannot be looked at."""
+    if isinstance(offsets, np.ndarray):
+        bad = np.count_nonzero(~np.isfinite(offsets))
         if bad:
             raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
 
 
-def _floating(offsets, name):
-    tensor = tf.convert_to_tensor(offsets)
-    if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
-        raise ValueError(f"{name} must be real numbers, got {tensor.dtype.name}")
-    return tf.cast(tensor, tf.float64) if tensor.dtype != tf.float32 else tensor
+def _real_offsets(offsets, name):
+    """Return offsets as float32 or float64: a NumPy array, inside ``tf.function`` a tensor.
+
+    NumPy, because a dozen TensorFlow operations on a few numbers cost a millisecond.
+    """
+    if not tf.executing_eagerly():
+        tensor = tf.convert_to_tensor(offsets)
+        if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
+            raise ValueError(f"{name} must be real numbers, got {tensor.dtype.name}")
+        return tensor if tensor.dtype == tf.float32 else tf.cast(tensor, tf.float64)
+    array = as_array(offsets)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be real numbers, got {array.dtype.name}")
+    return array if array.dtype == np.float32 else array.astype(np.float64)
+
+
+def _library(value):
+    """Return the library whose functions take ``value``: NumPy or TensorFlow."""
+    return np if isinstance(value, np.ndarray) else tf
+
+
+def _cast(value, dtype):
+    return value.astype(dtype, copy=False) if isinstance(value, np.ndarray) else tf.cast(value, dtype)
 
 
 def flat_positions(offsets, name):
     """Return offsets (P,1,2,1) or (P,1,1,2) as (P, 2) [x, y]; raise ValueError for any other shape."""
-    tensor = _floating(offsets, name)
-    if tensor.shape.rank != 4 or tuple(tensor.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
-        raise ValueError(f"{name} must have shape (P, 1, 2, 1) or (P, 1, 1, 2), got {tensor.shape}")
-    check_finite(tensor, name)
-    return tf.reshape(tensor, [-1, 2])
+    value = _real_offsets(offsets, name)
+    if len(value.shape) != 4 or tuple(value.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
+        raise ValueError(f"{name} must have shape (P, 1, 2, 1) or (P, 1, 1, 2), got {tuple(value.shape)}")
+    check_finite(value, name)
+    return _library(value).reshape(value, [-1, 2])
 
 
 def group_offsets(global_offsets, local_offsets, gridsize):
-    """Add global and local offsets and flatten them.
+    """Add global and local offsets and flatten them: in NumPy, inside ``tf.function`` in TensorFlow.
 
     Parameters
     ----------
@@ -66,7 +84,7 @@ def group_offsets(global_offsets, local_offsets, gridsize):
 
     Returns
     -------
-    tensor, shape (B*c, 1, 2, 1), float32
+    array or tensor, shape (B*c, 1, 2, 1), float32
         Patch ``b*c + k`` = group b, channel k; summed in float64 and rounded once.
 
     Raises
@@ -75,15 +93,16 @@ def group_offsets(global_offsets, local_offsets, gridsize):
         If a shape does not fit, the numbers of groups differ, or a value is not finite.
     """
     c = gridsize * gridsize
-    total = tf.cast(_floating(global_offsets, "global_offsets"), tf.float64)
-    local = tf.cast(_floating(local_offsets, "local_offsets"), tf.float64)
-    if total.shape.rank != 4 or tuple(total.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
-        raise ValueError(f"global_offsets must have shape (B, 1, 2, 1) or (B, 1, 1, 2), got {total.shape}")
+    total = _cast(_real_offsets(global_offsets, "global_offsets"), np.float64)
+    local = _cast(_real_offsets(local_offsets, "local_offsets"), np.float64)
+    library = _library(total)
+    if len(total.shape) != 4 or tuple(total.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
+        raise ValueError(f"global_offsets must have shape (B, 1, 2, 1) or (B, 1, 1, 2), got {tuple(total.shape)}")
     per_channel, per_grid = (1, 2, c), (gridsize, gridsize, 2)
-    if local.shape.rank != 4 or tuple(local.shape[1:]) not in (per_channel, per_grid):
+    if len(local.shape) != 4 or tuple(local.shape[1:]) not in (per_channel, per_grid):
         raise ValueError(
             f"local_offsets must have shape (B, 1, 2, {c}) or (B, {gridsize}, {gridsize}, 2) "
-            f"for gridsize {gridsize}, got {local.shape}"
+            f"for gridsize {gridsize}, got {tuple(local.shape)}"
         )
     if None not in (total.shape[0], local.shape[0]) and total.shape[0] != local.shape[0]:
         raise ValueError(
@@ -91,11 +110,11 @@ def group_offsets(global_offsets, local_offsets, gridsize):
             f"got {total.shape[0]} and {local.shape[0]}"
         )
     if tuple(local.shape[1:]) == per_channel:
-        local = tf.transpose(local, [0, 3, 1, 2])  # (B, c, 1, 2)
-    local = tf.reshape(local, [-1, c, 2])
-    flat = tf.cast(tf.reshape(total, [-1, 1, 2]) + local, tf.float32)
+        local = library.transpose(local, [0, 3, 1, 2])  # (B, c, 1, 2)
+    local = library.reshape(local, [-1, c, 2])
+    flat = _cast(library.reshape(total, [-1, 1, 2]) + local, np.float32)
     check_finite(flat, "global_offsets + local_offsets")
-    return tf.reshape(flat, [-1, 1, 2, 1])
+    return library.reshape(flat, [-1, 1, 2, 1])
 
 
 def check_flat_offsets(offsets_f, B, c):
@@ -104,7 +123,7 @@ def check_flat_offsets(offsets_f, B, c):
     count = positions.shape[0]
     if count is not None and isinstance(B, int) and count != B * c:
         raise ValueError(f"offsets_f must hold B*c = {B}*{c} = {B * c} offsets, got {count}")
-    return tf.cast(positions, tf.float32)
+    return _cast(positions, np.float32)
 
 
 def check_padded(gt_padded):
