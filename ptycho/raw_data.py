@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 from scipy.spatial import cKDTree
 
-from ptycho import params, patches
+from ptycho import native, params, patches
 from ptycho import tf_helper as hh
 from ptycho.checks import (
     check_flat_offsets,
@@ -221,11 +222,22 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
     ------
     ValueError
         If an argument or the environment variable does not have one of the forms above.
+
+    Warns
+    -----
+    DeprecationWarning
+        If the iterative implementation is selected although the batched one is the default.
     """
     gt_padded, offsets_f, N, B, c = prepare(gt_image, global_offsets, local_offsets, N, gridsize, config)
     use_batched, source = _choose_batched(config)
     logger.info("patch extraction: %s implementation, set by %s", "batched" if use_batched else "iterative", source)
     if not use_batched:
+        if getattr(ModelConfig(), FLAG):
+            warnings.warn(
+                f"the iterative patch extraction, selected by {source}, is deprecated; see DEPRECATIONS.md",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
     chunk_size = setting("patch_extraction_batch_size", None, config)
     return _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size)
@@ -237,7 +249,7 @@ def prepare(gt_image, global_offsets, local_offsets, N=None, gridsize=None, conf
     Returns
     -------
     gt_padded : tensor, shape (1, H + 2*(N//2), W + 2*(N//2), 1), complex64 or complex128
-    offsets_f : tensor, shape (B*c, 1, 2, 1), float32
+    offsets_f : array or tensor, shape (B*c, 1, 2, 1), float32
     N, B, c : int
         ``B`` is None where it is unknown (inside ``tf.function``).
     """
@@ -247,10 +259,24 @@ def prepare(gt_image, global_offsets, local_offsets, N=None, gridsize=None, conf
     image = check_object(gt_image)
     offsets_f = group_offsets(global_offsets, local_offsets, gridsize)
     # Padding two axes takes a third of the time of padding four; the others are added without a copy.
-    gt_padded = tf.expand_dims(tf.expand_dims(tf.pad(image, [[N // 2, N // 2]] * 2), 0), -1)
+    # Inside a gradient tape or tf.function the padding has to be an operation of TensorFlow.
+    if isinstance(gt_image, np.ndarray) and tf.executing_eagerly():
+        padded = native.as_tensor(_with_border(native.as_array(image), N // 2))
+    else:
+        padded = tf.pad(image, [[N // 2, N // 2]] * 2)
+    gt_padded = tf.expand_dims(tf.expand_dims(padded, 0), -1)
     c = gridsize * gridsize
     B = None if offsets_f.shape[0] is None else offsets_f.shape[0] // c
     return gt_padded, offsets_f, N, B, c
+
+
+def _with_border(image, width):
+    """Copy an object (H, W) into a border of zeros, in memory that TensorFlow reads in place."""
+    height, columns = image.shape
+    padded = native.empty_aligned((height + 2 * width, columns + 2 * width), image.dtype)
+    padded.fill(0)
+    padded[width : width + height, width : width + columns] = image
+    return padded
 
 
 def _choose_batched(config):
@@ -301,7 +327,7 @@ def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):
             "the iterative implementation works eagerly only; inside tf.function set use_batched_patch_extraction"
         )
     gt_padded = check_padded(gt_padded)
-    positions = check_flat_offsets(offsets_f, B, c)
+    positions = tf.convert_to_tensor(check_flat_offsets(offsets_f, B, c))
     canvas = np.zeros((B, N, N, c), dtype=np.complex64)
     for index in range(B * c):
         translated = hh.translate(gt_padded, -positions[index : index + 1])

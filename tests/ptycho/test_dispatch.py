@@ -1,6 +1,8 @@
 """The flag: who may set it, who wins, and what is logged."""
 
+import functools
 import logging
+import warnings
 
 import numpy as np
 import pytest
@@ -106,3 +108,20 @@ def test_the_batch_size_reaches_the_batched_implementation(monkeypatch):
     assert seen == [None, None, 3, 3]
     with pytest.raises(ValueError, match="patch_extraction_batch_size must be an integer of at least 1, got 0"):
         ModelConfig(patch_extraction_batch_size=0)
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_the_iterative_implementation_is_deprecated_once_the_batched_one_is_the_default(monkeypatch, default):
+    monkeypatch.setattr(raw_data, "ModelConfig", functools.partial(ModelConfig, use_batched_patch_extraction=default))
+    image = make_object()
+    offsets = to_offsets(make_positions("interior", 4, *image.shape), 2)
+    monkeypatch.setenv(VARIABLE, "0")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        raw_data.get_image_patches(image, *offsets, N=8, gridsize=2)
+    assert [warning.category for warning in caught] == [DeprecationWarning] * default
+    if default:
+        assert VARIABLE in str(caught[0].message)
+        assert caught[0].filename == __file__
+    monkeypatch.setenv(VARIABLE, "1")
+    raw_data.get_image_patches(image, *offsets, N=8, gridsize=2)  # a warning would be an error here
