@@ -14,6 +14,7 @@ from pathlib import Path
 from validation.errors import UsageError
 from validation.records import Machine, Provenance
 
+SETTINGS = "config"
 PACKAGES = ("tensorflow", "numpy", "scipy", "keras", "msgspec")
 _ISA = re.compile(r"^(sse|ssse|avx|fma|bmi|f16c|amx|neon|asimd|sve|vsx)")
 
@@ -38,9 +39,15 @@ def find_ptycho(path: str | None) -> Path:
 
 
 def kernel_digest(package: Path) -> str:
-    """SHA-256 over the names and contents of all Python sources of the package, in order of their names."""
+    """SHA-256 over the names and contents of the package's Python sources, in order of their names.
+
+    The sources in ``config`` are left out: they hold settings and compute nothing, and the default of the
+    flag, which rests on a verdict about a digest, is one of them.
+    """
     digest = hashlib.sha256()
     for source in sorted(package.rglob("*.py"), key=lambda found: found.relative_to(package).as_posix()):
+        if source.relative_to(package).parts[0] == SETTINGS:
+            continue
         content = source.read_bytes()
         digest.update(f"{source.relative_to(package).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)

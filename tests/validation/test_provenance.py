@@ -13,7 +13,8 @@ from validation.errors import UsageError
 def checkout(tmp_path):
     package = tmp_path / "ptycho" / "config"
     package.mkdir(parents=True)
-    for source in (tmp_path / "ptycho" / "__init__.py", package / "__init__.py", package / "config.py"):
+    folder = tmp_path / "ptycho"
+    for source in (folder / "__init__.py", folder / "patches.py", package / "__init__.py", package / "config.py"):
         source.write_text('"""A module."""\n')
     return tmp_path
 
@@ -22,18 +23,24 @@ def digest(checkout):
     return provenance.kernel_digest(provenance.find_ptycho(str(checkout)))
 
 
-def test_one_character_in_any_source_changes_the_digest(checkout):
+@pytest.mark.parametrize("name", ["__init__.py", "patches.py"])
+def test_one_character_in_any_kernel_source_changes_the_digest(checkout, name):
     before = digest(checkout)
-    source = checkout / "ptycho" / "config" / "config.py"
+    source = checkout / "ptycho" / name
     source.write_text(source.read_text().replace("module", "modula"))
     assert digest(checkout) != before
 
 
 def test_a_renamed_source_changes_the_digest(checkout):
     before = digest(checkout)
-    folder = checkout / "ptycho" / "config"
-    (folder / "config.py").rename(folder / "settings.py")
+    (checkout / "ptycho" / "patches.py").rename(checkout / "ptycho" / "pitches.py")
     assert digest(checkout) != before
+
+
+def test_a_default_may_change_without_a_new_digest(checkout):
+    before = digest(checkout)
+    (checkout / "ptycho" / "config" / "config.py").write_text("flag = True\n")
+    assert digest(checkout) == before
 
 
 def test_what_is_no_source_leaves_the_digest(checkout):
