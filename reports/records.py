@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSIONS = ("1.0",)
+SCHEMA_VERSIONS = ("1.0", "1.1")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +170,7 @@ class Failure(Read, frozen=True, kw_only=True):
         "no_result",
         "skipped_memory",
         "not_available",
+        "worker_lost",
     ]
     message: str
     arm: str | None = None
@@ -219,14 +220,15 @@ class CalibrationCheck(Read, frozen=True, kw_only=True):
 
 
 class CalibrationResult(Line, tag="calibration", frozen=True, kw_only=True):
-    """All instruments."""
+    """All instruments, on the manifest's machine or on ``other_machine`` (its fingerprint)."""
 
     checks: tuple[CalibrationCheck, ...]
+    other_machine: str | None = None
 
     @property
     def key(self) -> str:
         """Name of the line in the manifest's plan."""
-        return "calibration"
+        return "calibration" if self.other_machine is None else f"calibration|{self.other_machine}"
 
 
 class ProbeResult(Line, tag="probe", frozen=True, kw_only=True):

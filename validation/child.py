@@ -138,8 +138,20 @@ def _probe(task: Task) -> Reply:
         raise ValueError("a task of action 'probe' needs the name of a probe")
     case, name = _required(task)
     function = kernels.load(kernels.find(case.kernel, name))
-    found = run(task.probe, function, name, case, task.scan_path)
-    return ProbeReply(passed=found.passed, figure=found.figure, limit=found.limit, detail=found.detail)
+    spent = 0.0
+
+    def clocked(**arguments: Any) -> Any:
+        nonlocal spent
+        started = time.perf_counter()
+        try:
+            return function(**arguments)
+        finally:
+            spent += time.perf_counter() - started
+
+    found = run(task.probe, clocked, name, case, task.scan_path)
+    return ProbeReply(
+        passed=found.passed, figure=found.figure, limit=found.limit, detail=found.detail, measured_s=spent
+    )
 
 
 _ACTIONS = {

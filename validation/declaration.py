@@ -114,6 +114,7 @@ def open_to_continue(path: Path, fresh: Manifest) -> results.RunFolder:
     folder = results.RunFolder.open(path)
     old, new = folder.manifest, fresh
     for what, was, is_now in (
+        ("the schema version", old.schema_version, new.schema_version),
         ("the kernel's sources (digest)", old.provenance.kernel_digest, new.provenance.kernel_digest),
         ("the machine (fingerprint)", old.provenance.machine.fingerprint, new.provenance.machine.fingerprint),
         ("the versions", old.provenance.versions, new.provenance.versions),

@@ -14,7 +14,9 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
+# Versions that are still read. Only a run of the present version is continued.
+READABLE_VERSIONS = ("1.0", SCHEMA_VERSION)
 
 Kernel = Literal["patch_extraction", "reassembly"]
 Dtype = Literal["complex64", "complex128"]
@@ -30,6 +32,7 @@ FailureReason = Literal[
     "no_result",  # the child left with exit code 0 and no result
     "skipped_memory",  # not started: it would need more than the limit
     "not_available",  # the candidate is not installed or the checkout lacks the function
+    "worker_lost",  # on a cluster: each worker that tried it was lost
 ]
 
 
@@ -225,6 +228,7 @@ class CaseResult(Line, tag="case", frozen=True, kw_only=True):
     """One case for one candidate: a measurement or a failure, never both, never neither.
 
     ``wall_s`` is the whole time the case took, ``measured_s`` the part of it inside measured calls.
+    ``outputs_sha256`` holds the digest of each output that was compared, as the .npy file it was saved in.
     """
 
     case: Case
@@ -235,6 +239,7 @@ class CaseResult(Line, tag="case", frozen=True, kw_only=True):
     measured_s: float
     measurement: Measurement | None = None
     failure: Failure | None = None
+    outputs_sha256: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         if (self.measurement is None) == (self.failure is None):
@@ -254,13 +259,22 @@ class CalibrationCheck(Record, frozen=True, kw_only=True):
 
 
 class CalibrationResult(Line, tag="calibration", frozen=True, kw_only=True):
-    """All instruments, before anything counts."""
+    """All instruments, before anything counts.
+
+    ``other_machine`` is the fingerprint of the machine where that is not the manifest's: on a cluster, each
+    machine class is calibrated before it measures.
+    """
 
     checks: tuple[CalibrationCheck, ...]
+    other_machine: str | None = None
 
 
 class ProbeResult(Line, tag="probe", frozen=True, kw_only=True):
-    """A probe of METHOD kind: a property that random data blurs, for one candidate."""
+    """A probe of METHOD kind: a property that random data blurs, for one candidate.
+
+    ``wall_s`` is the whole time the probe took (``None`` before schema 1.1), ``measured_s`` the part of it inside
+    calls of the candidate.
+    """
 
     probe: str
     case_id: str
@@ -269,6 +283,8 @@ class ProbeResult(Line, tag="probe", frozen=True, kw_only=True):
     figure: float | None
     limit: float | None
     detail: str
+    wall_s: float | None = None
+    measured_s: float = 0.0
 
 
 class MutantResult(Line, tag="mutant", frozen=True, kw_only=True):
@@ -310,7 +326,7 @@ class Planned(Record, frozen=True, kw_only=True):
     """One line the run intends to write. ``key`` is unique in the run and names the line.
 
     For cases and probes the key is ``case_id|candidate`` (probes: ``probe|case_id|candidate``), for the
-    rest ``calibration``, ``mutant|NAME``, ``suite|off``.
+    rest ``calibration``, ``mutant|NAME``, ``suite|off``. A ``calibration|FINGERPRINT`` is never planned.
     """
 
     key: str

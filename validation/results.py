@@ -18,7 +18,9 @@ import msgspec
 
 from validation.errors import UsageError
 from validation.records import (
+    READABLE_VERSIONS,
     SCHEMA_VERSION,
+    CalibrationResult,
     CaseResult,
     Manifest,
     MutantResult,
@@ -42,6 +44,8 @@ def key_of(line: ResultLine) -> str:
         return f"mutant|{line.mutant}"
     if isinstance(line, SuiteResult):
         return f"suite|{line.flag}"
+    if isinstance(line, CalibrationResult) and line.other_machine is not None:
+        return f"calibration|{line.other_machine}"
     return "calibration"
 
 
@@ -127,9 +131,9 @@ class RunFolder:
             ) from None
         try:
             version = msgspec.json.decode(encoded)["schema_version"]
-            if version != SCHEMA_VERSION:
+            if version not in READABLE_VERSIONS:
                 raise UsageError(
-                    f"{path / MANIFEST} must have schema version {SCHEMA_VERSION}, got {version!r}; "
+                    f"{path / MANIFEST} must have schema version {' or '.join(READABLE_VERSIONS)}, got {version!r}; "
                     "use the harness version that wrote it"
                 )
             return cls(path, msgspec.json.decode(encoded, type=Manifest))

@@ -7,31 +7,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from validation import measure, results
+from validation import lines, measure, results
 from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
-from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, memory_shortage
+from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.progress import Progress
-from validation.records import (
-    SCHEMA_VERSION,
-    CalibrationResult,
-    CaseResult,
-    ProbeResult,
-    ResultLine,
-    Scan,
-    SuiteResult,
-)
+from validation.records import SCHEMA_VERSION, CalibrationResult, ResultLine, Scan, SuiteResult
 from validation.runner import LocalExecutor
 from validation.scans import BUILT_IN_SCAN, materialise
 from validation.suite import find_suite, run_suite
 from validation.summary import Summary, line_passed, summarise
-from validation.tasks import CalibrateReply, ErrorReply, ProbeReply, ScanReply, Task
+from validation.tasks import ErrorReply, ScanReply, Task
 
 CALIBRATION_ATTEMPTS = 2
 SUITE_TIMEOUT_S = 1200.0
@@ -86,20 +77,21 @@ class _Run:
 
     def go(self, items: tuple[Item, ...]) -> None:
         """Do what is not done yet, in the order of the plan."""
-        lines = {results.key_of(line): line for line in self.folder.lines()}
-        todo = [item for item in items if item.key not in lines]
+        done = {results.key_of(line): line for line in self.folder.lines()}
+        todo = [item for item in items if item.key not in done]
         self.progress.begin(self.folder.manifest, len(items), len(items) - len(todo))
-        calibration = lines.get("calibration")
+        calibration = done.get("calibration")
         if not isinstance(calibration, CalibrationResult):
             calibration = self.calibrate()
         require_calibrated(calibration)
         for number, item in enumerate(todo):
             if isinstance(item, ProbeItem):
-                self.probe(item)
+                self.progress.step(f"probe {item.probe} of {item.candidate}")
+                self.append(lines.probe_line(self.bench, item, self.head()))
             elif isinstance(item, SuiteItem):
                 self.suite(item)
             elif isinstance(item, CaseItem):
-                self.case(item)
+                self.append(lines.case_line(self.bench, item, self.memory_limit_bytes, self.head()))
                 following = todo[number + 1] if number + 1 < len(todo) else None
                 if not isinstance(following, CaseItem) or following.planned.case != item.planned.case:
                     self.bench.forget_outputs()
@@ -130,78 +122,15 @@ class _Run:
         InstrumentError
             If there is no reading.
         """
-        task = Task(action="calibrate", scan_path=self.bench.scan_path, ptycho_path=self.bench.ptycho_path)
         for attempt in range(CALIBRATION_ATTEMPTS):
             self.progress.step("calibration")
             head = self.head()
-            answer = self.bench.executor.run(task, self.bench.timeout_s)
-            if not isinstance(answer.reply, CalibrateReply):
-                failure = answer.failure
-                raise InstrumentError(
-                    "the calibration gave no result"
-                    + (f" ({failure.reason}: {failure.message})" if failure else "")
-                    + "; see python -m validation doctor"
-                )
-            line = CalibrationResult(checks=answer.reply.checks, **head)
+            line = CalibrationResult(checks=lines.read_instruments(self.bench), **head)
             if line_passed(line) or attempt + 1 == CALIBRATION_ATTEMPTS:
                 break
             self.progress.note("the calibration failed; it is repeated once, other work may have disturbed it")
         self.append(line)
         return line
-
-    def case(self, item: CaseItem) -> None:
-        """Measure one case for one candidate."""
-        head = self.head()
-        started, measured_before = time.monotonic(), self.bench.measured_s
-        measurement = None
-        failure = memory_shortage(item, self.memory_limit_bytes)
-        if failure is None:
-            try:
-                measurement = measure.measure(self.bench, item.planned, item.candidate, item.checks)
-            except measure.CaseFailed as failed:
-                failure = failed.failure
-        self.append(
-            CaseResult(
-                case=item.planned.case,
-                candidate=item.candidate,
-                role=item.role,
-                checks=item.checks,
-                wall_s=time.monotonic() - started,
-                measured_s=self.bench.measured_s - measured_before,
-                measurement=measurement,
-                failure=failure,
-                **head,
-            )
-        )
-
-    def probe(self, item: ProbeItem) -> None:
-        """Run one probe; a child that fails is a probe that did not pass."""
-        head = self.head()
-        self.progress.step(f"probe {item.probe} of {item.candidate}")
-        task = Task(
-            action="probe",
-            scan_path=self.bench.scan_path,
-            ptycho_path=self.bench.ptycho_path,
-            case=item.case,
-            implementation=item.candidate,
-            probe=item.probe,
-        )
-        answer = self.bench.executor.run(task, self.bench.timeout_s)
-        reply, failure = answer.reply, answer.failure
-        found = reply if isinstance(reply, ProbeReply) else None
-        why = f"{failure.reason}: {failure.message}" if failure else f"expected a ProbeReply, got {reply}"
-        self.append(
-            ProbeResult(
-                probe=item.probe,
-                case_id=item.case.case_id,
-                candidate=item.candidate,
-                passed=found is not None and found.passed,
-                figure=found.figure if found else None,
-                limit=found.limit if found else None,
-                detail=found.detail if found else why,
-                **head,
-            )
-        )
 
     def suite(self, item: SuiteItem) -> None:
         """Run the package's own tests with the flag in one state."""

@@ -69,8 +69,8 @@ def summarise(folder: results.RunFolder) -> Summary:
     planned = {item.key for item in folder.manifest.planned}
     passed = sum(line_passed(line) for line in lines)
     skipped = sum(is_skipped(line) for line in lines)
-    cases = [line for line in lines if isinstance(line, CaseResult)]
-    wall_s = sum(line.wall_s for line in cases)
+    timed = [line for line in lines if isinstance(line, (CaseResult, ProbeResult)) and line.wall_s is not None]
+    wall_s = sum(line.wall_s or 0.0 for line in timed)
     return Summary(
         out=str(folder.path),
         run_id=folder.manifest.run_id,
@@ -80,7 +80,7 @@ def summarise(folder: results.RunFolder) -> Summary:
         failed=len(lines) - passed - skipped,
         skipped=skipped,
         missing=len(planned - {results.key_of(line) for line in lines}),
-        overhead_share=1.0 - sum(line.measured_s for line in cases) / wall_s if wall_s else None,
+        overhead_share=1.0 - sum(line.measured_s for line in timed) / wall_s if wall_s else None,
     )
 
 

@@ -102,6 +102,7 @@ class ProbeReply(Record, tag_field="action", tag="probe", frozen=True, kw_only=T
     figure: float | None
     limit: float | None
     detail: str
+    measured_s: float = 0.0
 
 
 class ErrorReply(Record, tag_field="action", tag="error", frozen=True, kw_only=True):

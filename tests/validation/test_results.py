@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.validation.builders import make_calibration, make_manifest, make_result
 from validation import results
 from validation.errors import UsageError
+from validation.records import ProbeResult
+from validation.summary import summarise
 
 
 @pytest.fixture
@@ -100,8 +102,8 @@ def test_a_line_of_another_schema_is_refused_with_its_number(folder, text):
 
 def test_a_run_of_another_schema_version_is_refused(folder):
     path = folder.path / results.MANIFEST
-    path.write_text(path.read_text().replace('"schema_version": "1.0"', '"schema_version": "9.9"', 1))
-    with pytest.raises(UsageError, match=r"must have schema version 1\.0, got '9.9'"):
+    path.write_text(path.read_text().replace('"schema_version": "1.1"', '"schema_version": "9.9"', 1))
+    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1, got '9.9'"):
         results.RunFolder.open(folder.path)
 
 
@@ -168,3 +170,33 @@ def test_a_line_holds_a_measurement_or_a_failure():
     encoded = results.encode(line).replace(b'"failure":null', b'"failure":{"reason":"timeout","message":""}')
     with pytest.raises(msgspec.ValidationError, match="never both"):
         results.decode_line(encoded)
+
+
+def test_a_calibration_of_another_machine_has_a_key_of_its_own():
+    line = msgspec.structs.replace(make_calibration(), other_machine="abc")
+    assert results.key_of(line) == "calibration|abc"
+    assert results.decode_line(results.encode(line)) == line
+
+
+OLD_PROBE = {"kind": "probe", "probe": "ramp", "case_id": "case-0", "candidate": "batched", "passed": True}
+OLD_PROBE |= {"figure": None, "limit": None, "detail": "", "schema_version": "1.0"}
+
+
+def test_a_run_of_schema_1_0_is_read_and_its_probes_stay_out_of_the_overhead(folder):
+    path = folder.path / results.MANIFEST
+    path.write_text(path.read_text().replace('"schema_version": "1.1"', '"schema_version": "1.0"'))
+    folder.append(make_result("case-0"))
+    head = {name: getattr(make_result(), name) for name in ("run_id", "started_at", "provenance")}
+    with (folder.path / results.RESULTS).open("ab") as file:
+        file.write(msgspec.json.encode({**OLD_PROBE, **head}) + b"\n")
+    old = results.RunFolder.open(folder.path)
+    assert old.lines()[-1].wall_s is None
+    assert summarise(old).overhead_share == 0.5
+
+
+def test_the_overhead_counts_cases_and_probes(folder):
+    folder.append(make_result("case-0"))  # 1 of 2 s inside measured calls
+    head = {name: getattr(make_result(), name) for name in ("run_id", "started_at", "provenance")}
+    fields = {name: value for name, value in OLD_PROBE.items() if name != "kind"}
+    folder.append(ProbeResult(**{**fields, **head, "schema_version": "1.1"}, wall_s=6.0, measured_s=1.0))
+    assert summarise(folder).overhead_share == 0.75

@@ -110,6 +110,8 @@ def test_three_outputs_are_compared_pairwise_and_agree(finished):
         assert pairs == [("oracle", "batched"), ("reference", "batched"), ("oracle", "reference")]
         assert found.candidate_vs_reference.identical_share == 1.0
         assert 0 < line.measured_s <= line.wall_s
+        assert set(line.outputs_sha256) == {"batched", "reference", "oracle"}
+        assert line.outputs_sha256["batched"] == line.outputs_sha256["reference"]
 
 
 def test_a_finished_run_can_be_resumed_and_does_nothing(copied):

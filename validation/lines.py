@@ -1,0 +1,111 @@
+"""One item of the plan in, its result line out: the same wherever the item runs.
+
+Whatever happens to an item becomes its line. ``head`` holds the fields that every line has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from validation import measure
+from validation.errors import InstrumentError
+from validation.plan import CaseItem, ProbeItem, memory_shortage
+from validation.records import CalibrationCheck, CaseResult, Failure, Measurement, ProbeResult
+from validation.tasks import CalibrateReply, ProbeReply, Task
+
+_CHUNK_BYTES = 1 << 20
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _outputs_sha256(bench: measure.Bench, item: CaseItem, measurement: Measurement | None) -> dict[str, str]:
+    """Digests of the outputs that were compared."""
+    if measurement is None or measurement.equivalence is None:
+        return {}
+    names = [item.candidate, measure.ORACLE]
+    if measurement.equivalence.candidate_vs_reference is not None:
+        names.append(measure.REFERENCE)
+    return {name: file_sha256(bench.output(item.planned.case, name)) for name in names}
+
+
+def case_line(bench: measure.Bench, item: CaseItem, memory_limit_bytes: int | None, head: dict[str, Any]) -> CaseResult:
+    """Measure one case for one candidate."""
+    started, measured_before = time.monotonic(), bench.measured_s
+    measurement = None
+    failure: Failure | None = memory_shortage(item, memory_limit_bytes)
+    if failure is None:
+        try:
+            measurement = measure.measure(bench, item.planned, item.candidate, item.checks)
+        except measure.CaseFailed as failed:
+            failure = failed.failure
+    return CaseResult(
+        case=item.planned.case,
+        candidate=item.candidate,
+        role=item.role,
+        checks=item.checks,
+        measurement=measurement,
+        failure=failure,
+        outputs_sha256=_outputs_sha256(bench, item, measurement),
+        wall_s=time.monotonic() - started,
+        measured_s=bench.measured_s - measured_before,
+        **head,
+    )
+
+
+def probe_line(bench: measure.Bench, item: ProbeItem, head: dict[str, Any]) -> ProbeResult:
+    """Run one probe; a child that fails is a probe that did not pass."""
+    task = Task(
+        action="probe",
+        scan_path=bench.scan_path,
+        ptycho_path=bench.ptycho_path,
+        case=item.case,
+        implementation=item.candidate,
+        probe=item.probe,
+    )
+    started = time.monotonic()
+    answer = bench.executor.run(task, bench.timeout_s)
+    reply, failure = answer.reply, answer.failure
+    found = reply if isinstance(reply, ProbeReply) else None
+    why = f"{failure.reason}: {failure.message}" if failure else f"expected a ProbeReply, got {reply}"
+    return ProbeResult(
+        probe=item.probe,
+        case_id=item.case.case_id,
+        candidate=item.candidate,
+        passed=found is not None and found.passed,
+        figure=found.figure if found else None,
+        limit=found.limit if found else None,
+        detail=found.detail if found else why,
+        wall_s=time.monotonic() - started,
+        measured_s=found.measured_s if found else 0.0,
+        **head,
+    )
+
+
+def read_instruments(bench: measure.Bench) -> tuple[CalibrationCheck, ...]:
+    """Read what is known with every instrument.
+
+    Raises
+    ------
+    InstrumentError
+        If there is no reading.
+    """
+    task = Task(action="calibrate", scan_path=bench.scan_path, ptycho_path=bench.ptycho_path)
+    answer = bench.executor.run(task, bench.timeout_s)
+    if isinstance(answer.reply, CalibrateReply):
+        return answer.reply.checks
+    failure = answer.failure
+    raise InstrumentError(
+        "the calibration gave no result"
+        + (f" ({failure.reason}: {failure.message})" if failure else "")
+        + "; see python -m validation doctor"
+    )
