@@ -80,7 +80,13 @@ def gate(context: click.Context, folder: str, policy: str | None) -> None:
 @cli.command()
 @click.argument("folder", metavar="DIR")
 @policy_option
-def build(folder: str, policy: str | None) -> None:
+@click.option(
+    "--history",
+    "results",
+    metavar="RESULTS",
+    help="Folder of asv's results, drawn as the history [that of ./asv.conf.json, if it holds any].",
+)
+def build(folder: str, policy: str | None, results: str | None) -> None:
     """Write DIR/report.html, one file that needs nothing else.
 
     Patches that python -m validation reproduce left in DIR/patches are drawn: the worst of them.
@@ -90,13 +96,24 @@ def build(folder: str, policy: str | None) -> None:
     from reports import files
     from reports.context_plots import read_patch
     from reports.evidence import recorded
+    from reports.history import section_or_reason
     from reports.page import page
     from reports.policy import read_policy
 
     run, verdict = _judged(folder, policy)
     target = Path(folder) / "report.html"
-    patch = read_patch(run, Path(folder))
-    files.write(target, page(run, verdict, read_policy(policy), evidence=recorded(), patch=patch))
+    section, reason = section_or_reason(Path(results) if results is not None else None)
+    html = page(
+        run,
+        verdict,
+        read_policy(policy),
+        folder=folder,
+        evidence=recorded(),
+        patch=read_patch(run, Path(folder)),
+        history=section,
+        no_history=reason,
+    )
+    files.write(target, html)
     click.echo(f"{verdict.line}\nwrote {target}")
 
 
@@ -144,6 +161,26 @@ def record(folder: str, into: str | None) -> None:
     _, verdict = _judged(folder, None)
     path = evidence.record(verdict, evidence.RECORDED if into is None else Path(into))
     click.echo(f"{verdict.line}\nrecorded {path}")
+
+
+@cli.command()
+@click.argument("folder", metavar="RUNS")
+@click.option("--keep", type=click.IntRange(min=1), required=True, metavar="N", help="How many of the newest stay.")
+@click.option("--sweep", default="nightly", show_default=True, help="Remove runs of this sweep only.")
+@click.option("--spare", metavar="DIR", help="A run that stays, whatever its date says.")
+def prune(folder: str, keep: int, sweep: str, spare: str | None) -> None:
+    """Remove the oldest runs of a sweep under RUNS.
+
+    Stay: the newest N, what a process is writing, what a recorded verdict rests on, and whatever is no run.
+    """
+    from pathlib import Path
+
+    from reports import retention
+
+    removed = retention.prune(Path(folder), keep, sweep=sweep, spare=None if spare is None else Path(spare))
+    for name in removed:
+        click.echo(f"removed {name}")
+    click.echo(f"removed {len(removed)} runs of the sweep {sweep}")
 
 
 cli.add_command(history)
