@@ -31,10 +31,13 @@ def cli(debug: bool) -> None:
 
 
 def _judged(folder: str, policy: str | None) -> tuple[Run, Verdict]:
+    from pathlib import Path
+
     from reports.gate import judge
     from reports.policy import read_policy
     from reports.reader import read_run
 
+    folder = str(Path(folder))
     run = read_run(folder)
     return run, judge(run, read_policy(policy), folder)
 
@@ -107,7 +110,7 @@ def build(folder: str, policy: str | None, results: str | None) -> None:
         run,
         verdict,
         read_policy(policy),
-        folder=folder,
+        folder=str(Path(folder)),
         evidence=recorded(),
         patch=read_patch(run, Path(folder)),
         history=section,

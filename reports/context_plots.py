@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import msgspec
 
@@ -12,7 +14,7 @@ from reports.evidence import Evidence, moment
 from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, short, to_svg
 from reports.policy import Policy
 from reports.records import CaseResult, Run
-from reports.rows import case_row
+from reports.rows import CaseRow, case_row
 from reports.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -176,7 +178,7 @@ def trend(points: list[Point], policy: Policy) -> Plot | None:
         svg = to_svg(figure, "history")
     return Plot(
         name="history",
-        title="History across commits",
+        title="Speedup of the recorded verdicts",
         caption=f"Lower bound of the warm speedup after noise, run by run; dashed: the promised {promised:g}x.",
         description="; ".join(
             f"{item.created_at[:10]}, commit {item.commit}: {item.speedup:.3g} times, {item.outcome}"
@@ -196,6 +198,26 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     actual: Any
 
 
+def _by_error(run: Run) -> list[CaseRow]:
+    """Rows of the cases, those first whose patch tells most: what failed, then by error."""
+    order = {"failed": 0, "passed": 1, "skipped": 2}
+    rows = [case_row(line) for line in run.cases]
+    return sorted(rows, key=lambda row: (order[row.state], -(row.max_abs_error or 0.0)))
+
+
+def keep_command(run: Run, folder: str) -> str | None:
+    """Command that keeps the patch `read_patch` looks for first; ``None`` where no output was compared."""
+    row = next((row for row in _by_error(run) if row.max_abs_error is not None and row.role == "candidate"), None)
+    if row is None:
+        return None
+    candidate = "" if row.candidate == run.manifest.candidate else f" --candidate {shlex.quote(row.candidate)}"
+    where = shlex.quote(folder)
+    return (
+        f"python -m validation reproduce {shlex.quote(row.case_id)} --from {where}{candidate} "
+        f"--out {shlex.quote(f'{folder}/patches')}"
+    )
+
+
 def read_patch(run: Run, folder: Path) -> Patch | None:
     """Read the worst patch that ``validation reproduce --out DIR/patches`` left, of the worst case that has one.
 
@@ -205,17 +227,15 @@ def read_patch(run: Run, folder: Path) -> Patch | None:
 
     import numpy as np
 
-    order = {"failed": 0, "passed": 1, "skipped": 2}
-    rows = [case_row(line) for line in run.cases]
-    for row in sorted(rows, key=lambda row: (order[row.state], -(row.max_abs_error or 0.0))):
+    for row in _by_error(run):
         name = f"{row.case_id}-{re.sub(r'[^A-Za-z0-9_.]', '_', row.candidate)}.npz"
         path = folder / "patches" / name
         if Path(name).name != name or not path.is_file():
             continue
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 reference, actual = arrays["reference"], arrays["candidate"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, BadZipFile):
             continue
         if reference.ndim == 2 and reference.shape == actual.shape and reference.size:
             return Patch(case_id=row.case_id, candidate=row.candidate, reference=reference, actual=actual)
@@ -227,11 +247,16 @@ def worst_patch(patch: Patch) -> Plot:
     import numpy as np
 
     difference: NDArray[Any] = np.abs(patch.actual - patch.reference)
-    top = float(np.nanmax(np.abs(patch.reference))) or 1.0
+
+    def largest(values: NDArray[Any]) -> float:
+        finite = values[np.isfinite(values)]
+        return float(finite.max(initial=0.0)) or 1.0
+
+    top = largest(np.abs(patch.reference))
     panels = (
         ("reference", np.abs(patch.reference), top),
         (short(patch.candidate, 20), np.abs(patch.actual), top),
-        ("difference", difference, float(np.nanmax(difference)) or 1.0),
+        ("difference", difference, largest(difference)),
     )
     with drawing(2.6, columns=3) as (figure, all_axes):
         for axes, (title, values, limit) in zip(all_axes, panels, strict=True):
@@ -243,14 +268,18 @@ def worst_patch(patch: Patch) -> Plot:
             bar.ax.locator_params(nbins=3)
         all_axes[0].set_ylabel("y (pixels)")
         svg = to_svg(figure, "patch")
-    row, column = (int(index) for index in np.unravel_index(int(np.nanargmax(difference)), difference.shape))
+    # An element that is no number is worse than any difference.
+    at = int(np.argmax(np.where(np.isfinite(difference), difference, np.inf)))
+    row, column = (int(index) for index in np.unravel_index(at, difference.shape))
+    unfinished = int(np.sum(~np.isfinite(difference)))
+    blank = f" {unfinished} of {difference.size} elements are NaN or Inf and stay blank." if unfinished else ""
     return Plot(
         name="patch",
         title="Worst patch",
-        caption=f"Magnitudes at {patch.case_id}, in units of the object. The difference has a scale of its own.",
+        caption=f"Magnitudes at {patch.case_id}, in units of the object. The difference has a scale of its own.{blank}",
         description=f"Reference, candidate and difference of a patch of {difference.shape[0]} x {difference.shape[1]} "
-        f"pixels at {patch.case_id}; the largest difference, {float(np.nanmax(difference)):.3g}, is at row {row}, "
-        f"column {column}.",
+        f"pixels at {patch.case_id}; the largest difference, {float(difference[row, column]):.3g}, is at row {row}, "
+        f"column {column}.{blank}",
         svg=svg,
         wide=True,
     )

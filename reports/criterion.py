@@ -8,7 +8,7 @@ import shlex
 import msgspec
 
 from reports.policy import Policy
-from reports.reader import resume_command
+from reports.reader import is_sweep, resume_command
 from reports.records import (
     CalibrationResult,
     CaseResult,
@@ -66,6 +66,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     def _run(self, *options: str) -> str:
         manifest = self.run.manifest
+        if not is_sweep(manifest):
+            return manifest.command
         data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
         words = [
             "--sweep",
@@ -96,7 +98,7 @@ def comparison_fault(found: Comparison, atol: float) -> str | None:
     if error is None:
         return "has no largest error on record" if found.elements else None
     if not (math.isfinite(error) and error <= found.atol):
-        return f"differs by {error:.3g}, {found.atol:g} is allowed"
+        return f"differs by {error:.3g} where {found.atol:g} is allowed"
     return None if found.passed else "did not pass the comparison of the run"
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from reports.history_results import History, Point
 
 ASSETS = Path(__file__).with_name("assets")
+CONFIG = Path("asv.conf.json")
 
 
 def _cell(point: Point, unit: str) -> str:
@@ -69,9 +70,42 @@ def history_page(history: History) -> str:
     return _render("history.html.jinja", history)
 
 
+def section_or_reason(results: Path | None) -> tuple[str, str]:
+    """Make the history's section of a report, or say why there is none.
+
+    Parameters
+    ----------
+    results : Path or None
+        Folder of asv's results. ``None``: that of ``asv.conf.json`` in the working directory, if it holds any.
+
+    Returns
+    -------
+    section, reason : str
+        One of them is empty.
+
+    Raises
+    ------
+    InputError
+        If a folder is given and no history can be read from it.
+    """
+    from reports.errors import InputError
+    from reports.history_results import NoResultsError, read_history
+
+    if results is not None:
+        return history_section(read_history(CONFIG, results=results)), ""
+    if not CONFIG.is_file():
+        return "", f"there is no {CONFIG} where this page was built"
+    try:
+        return history_section(read_history(CONFIG)), ""
+    except NoResultsError:
+        return "", "asv has measured nothing here yet"
+    except InputError as error:
+        return "", str(error)
+
+
 @click.command()
 @click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("asv.conf.json"), show_default=True,
+    "--config", type=click.Path(path_type=Path), default=CONFIG, show_default=True,
     help="Configuration of asv; its folder is the repository.",
 )  # fmt: skip
 @click.option("--branch", default="HEAD", show_default=True, help="Whose commits are the history.")

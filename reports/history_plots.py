@@ -81,9 +81,11 @@ def _draw(axes: Axes, number: int, series: Series, marked: list[tuple[int, float
             continue
         factor = max(after / before, before / after)
         axes.plot([at], [value], "o", markersize=13, markerfacecolor="none", markeredgecolor=color, zorder=3)
+        # A line that falls comes from above: the factor stands beside it.
+        beside = after < before and at < len(series.points) - 1
         axes.annotate(
-            f"{'▲' if after > before else '▼'}{factor:.3g}x", (at, value), (0, 10), textcoords="offset points",
-            ha="center", fontsize=8, color=color,
+            f"{'▲' if after > before else '▼'}{factor:.3g}x", (at, value), (7, 7) if beside else (0, 10),
+            textcoords="offset points", ha="left" if beside else "center", fontsize=8, color=color,
         )  # fmt: skip
 
 

@@ -15,6 +15,10 @@ from reports.errors import InputError
 State = Literal["measured", "failed", "n/a", "not run"]
 
 
+class NoResultsError(InputError):
+    """asv has measured nothing here yet."""
+
+
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """A commit; ``author_date`` is ISO 8601."""
 
@@ -110,7 +114,11 @@ def _points(result: Any, known: Any, name: str) -> list[Point]:
 
 
 def read_history(
-    config_path: Path, branch: str = "HEAD", machine: str | None = None, environment: str | None = None
+    config_path: Path,
+    branch: str = "HEAD",
+    machine: str | None = None,
+    environment: str | None = None,
+    results: Path | None = None,
 ) -> History:
     """Read asv's results.
 
@@ -122,6 +130,8 @@ def read_history(
         Whose commits are the history.
     machine, environment : str, optional
         By default the only machine, and the environment that was measured last.
+    results : Path, optional
+        Folder of asv's results, where it is not the one that the configuration names.
 
     Raises
     ------
@@ -141,14 +151,14 @@ def read_history(
     root = config_path.resolve().parent
     try:
         config = Config.load(str(config_path))
-        config.results_dir = str(root / config.results_dir)
+        config.results_dir = str(root / config.results_dir if results is None else results.resolve())
         folders = sorted(path.parent.name for path in Path(config.results_dir).glob("*/machine.json"))
         if not folders:
-            raise InputError(f"{config.results_dir} holds no results: run make bench first")
+            raise NoResultsError(f"{config.results_dir} holds no results: run make bench first")
         machine = _chosen("machine", "--machine", folders, machine)
         found = list(iter_results_for_machine(config.results_dir, machine))
         if not found:
-            raise InputError(f"{config.results_dir} holds no results of {machine}: run make bench first")
+            raise NoResultsError(f"{config.results_dir} holds no results of {machine}: run make bench first")
         known = Benchmarks.load(config)
     except UserError as error:
         raise InputError(f"{config_path}: {error}") from error

@@ -40,6 +40,8 @@ def correctness(context: Context) -> Criterion:
     """Judge whether every candidate equals the reference at every case, and every probe holds."""
     atol = context.policy.atol
     fixes: list[Fix] = []
+    # What does not hold: size of the error (without a result: infinite), in words, and where.
+    faults: list[tuple[float, str, str]] = []
     passed = judged = compared = 0
     worst: tuple[float, str] | None = None
     for line in _judged_cases(context):
@@ -49,12 +51,14 @@ def correctness(context: Context) -> Criterion:
             continue
         judged += 1
         passed += fault is None
+        error = math.inf
         if equivalence is not None:
             compared += equivalence.candidate_vs_reference is not None
             error = _error(equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle)
             if worst is None or error > worst[0]:
                 worst = (error, line.case.case_id)
         if fault is not None:
+            faults.append((error, f"candidate {line.candidate} {fault}", line.case.case_id))
             fixes.append(
                 Fix(
                     action=f"Mend {line.candidate} at this case: it {fault}",
@@ -63,22 +67,26 @@ def correctness(context: Context) -> Criterion:
                 )
             )
     probes = [line for line in context.run.lines if isinstance(line, ProbeResult)]
-    fixes += [
-        Fix(
-            action=f"Mend {probe.candidate}: the probe {probe.probe} does not hold ({probe.detail})",
-            command=context.reproduce(probe.case_id),
-            case_id=probe.case_id,
-        )
-        for probe in probes
-        if not probe.passed
-    ]
+    for probe in probes:
+        if not probe.passed:
+            fault = f"candidate {probe.candidate} fails the probe {probe.probe} ({probe.detail})"
+            faults.append((0.0, fault, probe.case_id))
+            fixes.append(
+                Fix(
+                    action=f"Mend {probe.candidate}: the probe {probe.probe} does not hold ({probe.detail})",
+                    command=context.reproduce(probe.case_id),
+                    case_id=probe.case_id,
+                )
+            )
     judged += len(probes)
     passed += sum(probe.passed for probe in probes)
     reference = context.find(context.run.manifest.reference_case_id)
     equivalence = reference.measurement.equivalence if reference and reference.measurement else None
     state: State = "pass"
-    if fixes:
-        state, finding = "fail", f"{judged - passed} of {judged} comparisons and probes do not hold"
+    worst_case = worst[1] if worst else None
+    if faults:
+        state = "fail"
+        _, finding, worst_case = max(faults, key=lambda item: item[0])
     elif not compared or equivalence is None:
         state = "missing"
         finding = "the reference case was not compared" if compared else "nothing was compared with the reference"
@@ -102,7 +110,7 @@ def correctness(context: Context) -> Criterion:
         value=worst[0] if worst else None,
         threshold=atol,
         margin=(atol - worst[0]) / atol if worst else None,
-        worst_case=fixes[0].case_id if fixes else worst[1] if worst else None,
+        worst_case=worst_case,
         fixes=shown(fixes),
     )
 
@@ -111,6 +119,7 @@ def oracle_agreement(context: Context) -> Criterion:
     """Judge whether reference and candidates agree with the independent float64 oracle."""
     atol = context.policy.atol
     fixes: list[Fix] = []
+    faults: list[tuple[float, str, str]] = []
     passed = judged = 0
     worst: tuple[float, str] | None = None
     for line in _judged_cases(context):
@@ -126,6 +135,8 @@ def oracle_agreement(context: Context) -> Criterion:
             if worst is None or _error(found) > worst[0]:
                 worst = (_error(found), line.case.case_id)
             if fault is not None:
+                who = "the reference" if found.actual == "reference" else f"candidate {found.actual}"
+                faults.append((_error(found), f"{who} {fault}", line.case.case_id))
                 fixes.append(
                     Fix(
                         action=f"Find out whether {found.actual} or the oracle is wrong: {found.actual} {fault}",
@@ -133,10 +144,12 @@ def oracle_agreement(context: Context) -> Criterion:
                         case_id=line.case.case_id,
                     )
                 )
-    state: State = "fail" if fixes else "pass"
+    state: State = "pass"
     finding = f"largest difference {worst[0]:.2g}" if worst else "nothing was compared with the oracle"
-    if fixes:
-        finding = f"{judged - passed} of {judged} comparisons do not hold, {finding}"
+    worst_case = worst[1] if worst else None
+    if faults:
+        state = "fail"
+        _, finding, worst_case = max(faults, key=lambda item: item[0])
     elif not judged:
         state = "missing"
         fixes.append(Fix(action="Compare with the oracle", command=context.resume))
@@ -151,7 +164,7 @@ def oracle_agreement(context: Context) -> Criterion:
         value=worst[0] if worst else None,
         threshold=atol,
         margin=(atol - worst[0]) / atol if worst else None,
-        worst_case=fixes[0].case_id if fixes else worst[1] if worst else None,
+        worst_case=worst_case,
         fixes=shown(fixes),
     )
 
@@ -169,7 +182,7 @@ def _absent(context: Context, case_id: str, check: Literal["timing", "memory"]) 
         reason = line.failure.reason
         mine = line.failure.arm not in OTHER_ARMS
         if mine and (check, reason) in (("memory", "out_of_memory"), ("timing", "timeout")):
-            return "fail", f"{line.failure.arm or line.candidate} gave no result ({reason})"
+            return "fail", f"candidate {line.candidate} gave no result ({reason})"
         return "missing", f"the case gave no result ({reason})"
     if line.measurement is None or getattr(line.measurement, check) is None:
         return "missing", "the case was not timed" if check == "timing" else "the memory of the case was not measured"

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports import case_plots, context_plots, plots
-from reports.context_plots import Patch, worst_patch
+from reports.context_plots import Patch, keep_command, worst_patch
 from reports.evidence import Evidence
 from reports.figure import Plot
 from reports.policy import Policy, flat, read_policy
 from reports.records import CalibrationResult, MutantResult, ProbeResult, Run
 from reports.rows import CaseRow, case_rows
 from reports.texts import counts_line, percent
-from reports.verdict import Verdict
+from reports.verdict import Criterion, Verdict
 from reports.words import MEANINGS, SIGNS, STATE_WORDS, TITLES
 
 if TYPE_CHECKING:
@@ -85,22 +85,26 @@ def headline(verdict: Verdict) -> str:
 
 
 def because(verdict: Verdict) -> str:
-    """One sentence: what the verdict rests on."""
-
-    def named(*states: str) -> str:
-        return ", ".join(TITLES[item.id].lower() for item in verdict.criteria if item.state in states)
-
-    failed, undecided = named("fail"), named("inconclusive", "missing")
-    if verdict.outcome == "ACCEPT":
-        return f"{verdict.candidate} may replace the reference: every judged criterion holds."
-    if verdict.outcome == "REJECT":
-        rest = f" Not decided: {undecided}." if undecided else ""
-        return f"{verdict.candidate} may not replace the reference: it fails {failed}.{rest}"
-    if verdict.outcome == "INCONCLUSIVE":
-        return f"Nothing failed, but this does not decide yet: {undecided}."
+    """Question that the verdict answers, and its answer."""
     if verdict.outcome == "NOTHING_RAN":
         return "No case ran, so there is nothing to judge."
-    return "The instruments do not read what is known, so no number of this run counts."
+    if verdict.outcome == "INSTRUMENT_FAILURE":
+        return "The instruments do not read what is known, so no number of this run counts."
+    answers = {
+        "ACCEPT": "Yes, every judged criterion holds.",
+        "REJECT": "No.",
+        "INCONCLUSIVE": "Not known yet: nothing failed, but not everything is decided.",
+    }
+    return (
+        f"May {verdict.candidate} take the place of the reference, the loop it is measured against? "
+        f"{answers[verdict.outcome]}"
+    )
+
+
+def reasons(verdict: Verdict) -> tuple[Criterion, ...]:
+    """Criteria that kept the verdict from ACCEPT, those that failed first."""
+    order = {"fail": 0, "inconclusive": 1, "missing": 2}
+    return tuple(sorted((item for item in verdict.criteria if item.state in order), key=lambda item: order[item.state]))
 
 
 def age(created_at: str, now: datetime.datetime) -> str:
@@ -120,9 +124,12 @@ def page(
     verdict: Verdict,
     policy: Policy | None = None,
     *,
+    folder: str = "DIR",
     now: datetime.datetime | None = None,
     evidence: tuple[Evidence, ...] = (),
     patch: Patch | None = None,
+    history: str = "",
+    no_history: str = "none was asked for",
 ) -> str:
     """Make the page.
 
@@ -133,12 +140,18 @@ def page(
         Of that run.
     policy : Policy, optional
         The one it was judged by; the promised one if left out.
+    folder : str
+        Folder of the run as the user names it; commands carry it.
     now : datetime, optional
         With a time zone; the age of the run is counted to it.
     evidence : tuple of Evidence
         Recorded verdicts, for the history.
     patch : Patch, optional
-        The worst patch, where one was kept.
+        The worst patch, where one was kept; the page names the command that keeps one where none was.
+    history : str, optional
+        HTML of the history across commits (see `reports.history.history_section`).
+    no_history : str
+        Why there is none.
 
     Returns
     -------
@@ -156,9 +169,13 @@ def page(
         "verdict": verdict,
         "headline": headline(verdict),
         "because": because(verdict),
+        "reasons": reasons(verdict),
         "age": age(verdict.created_at, now or datetime.datetime.now(datetime.timezone.utc)),
         "counts_line": counts_line(verdict),
         "plots": draw(run, verdict, policy or read_policy(), evidence, patch),
+        "keep_patch": None if patch is not None else keep_command(run, folder),
+        "history": Markup(history),
+        "no_history": no_history,
         "mutants": [line for line in run.lines if isinstance(line, MutantResult)],
         "calibration": [check for line in run.lines if isinstance(line, CalibrationResult) for check in line.checks],
         "probes": [line for line in run.lines if isinstance(line, ProbeResult)],

@@ -56,8 +56,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} is not the manifest of a run: {error}") from None
 
 
+def is_sweep(manifest: Manifest) -> bool:
+    """Whether ``validation run`` made the run; what another command made can only be made again by it."""
+    return "run" in manifest.command.split()
+
+
 def resume_command(manifest: Manifest) -> str:
     """Command that continues the run, from the one that started it."""
+    if not is_sweep(manifest):
+        return manifest.command
     return manifest.command if "--resume" in manifest.command else f"{manifest.command} --resume"
 
 

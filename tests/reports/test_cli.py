@@ -47,7 +47,7 @@ def test_build_writes_the_verdict_and_what_failed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = (folder / "report.html").read_text()
     assert "Verdict: REJECT" in page
-    assert "it fails speed" in page
+    assert "✗ Speed: fail" in page
 
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path) -> None:

@@ -17,10 +17,14 @@ from asv.results import Results
 from asv.runner import BenchmarkResult
 
 from reports.errors import InputError
-from reports.history import history, history_page, history_section
+from reports.gate import judge
+from reports.history import history, history_page, history_section, section_or_reason
 from reports.history_plots import draw
 from reports.history_results import Point, Series, amount, read_history
 from reports.history_steps import changes, steps
+from reports.page import page
+from reports.policy import read_policy
+from tests.reports import builders as b
 
 FAILED, NOT_THERE = None, math.nan
 ITERATIVE = "patch_extraction.time_iterative"
@@ -281,6 +285,37 @@ def test_the_section_is_part_of_the_page_and_brings_no_page_of_its_own(made):
     section = history_section(read)
     assert section in history_page(read)
     assert "<html" not in section
+
+
+def test_the_report_of_a_run_finds_the_history_or_says_why_there_is_none(made, monkeypatch):
+    monkeypatch.chdir(made.folder)
+    section, reason = section_or_reason(None)
+    assert section == history_section(read_history(made.config))
+    assert reason == ""
+    (made.folder / "results").rename(made.folder / "kept")
+    assert section_or_reason(None) == ("", "asv has measured nothing here yet")
+    assert section_or_reason(made.folder / "kept") == (section, "")
+    with pytest.raises(InputError, match="holds no results"):
+        section_or_reason(made.folder / "elsewhere")
+    made.config.unlink()
+    assert section_or_reason(None) == ("", "there is no asv.conf.json where this page was built")
+
+
+def test_results_that_leave_a_choice_do_not_stop_the_report(made, monkeypatch):
+    monkeypatch.chdir(made.folder)
+    made.write_machine("there")
+    section, reason = section_or_reason(None)
+    assert section == ""
+    assert reason.startswith("results of 2 machines are not mixed")
+
+
+def test_the_section_stands_in_the_report_of_a_run_once_and_whole(made):
+    section = history_section(read_history(made.config))
+    html = page(b.full_run(), judge(b.full_run(), read_policy()), history=section)
+    assert html.count(section) == 1
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert "make bench" not in html
 
 
 def test_the_command_names_commits_failures_and_the_page(made, capsys):

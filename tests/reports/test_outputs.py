@@ -120,6 +120,57 @@ def test_the_badge_says_verdict_and_mark() -> None:
     assert "provisional" in machine_formats.badge(judge(b.quick_run(), POLICY))
 
 
+def header(html: str) -> str:
+    found = re.search(r'<header class="top">(.*?)</header>', html, re.DOTALL)
+    assert found is not None
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", found[1])).split())
+
+
+def test_the_top_of_the_page_says_why_with_figure_and_promise() -> None:
+    run = b.full_run(timing=b.timing(2.0, cold_ratio=10.1), equivalence=b.equivalence(0.73))
+    told = header(page(run, judge(run, POLICY)))
+    assert f"May {b.CANDIDATE} take the place of the reference, the loop it is measured against? No." in told
+    reasons = re.findall(r"(✗|[?]) ([A-Z][a-z ]+): (fail|inconclusive)", told)
+    assert [(title, state) for _, title, state in reasons] == [
+        ("Correctness", "fail"), ("Speed", "fail"), ("Cold speed", "inconclusive"),
+    ]  # fmt: skip
+    assert "differs by 0.73 where 1e-06 is allowed" in told
+    assert "Promised: at least 10x the speed of the reference once warmed up." in told
+    assert "Holds: oracle agreement, memory, completeness" in told
+
+
+def test_the_top_of_an_accepted_page_has_no_reasons() -> None:
+    told = header(page(b.full_run(), judge(b.full_run(), POLICY)))
+    assert "Yes, every judged criterion holds." in told
+    assert "Promised" not in told
+    assert "Not judged: reassembly." in told
+
+
+def test_the_largest_error_is_told_first() -> None:
+    small, large = b.case(batch=3), b.case(batch=4)
+    lines = [
+        b.case_result(of, measurement=Measurement(equivalence=b.equivalence(error)))
+        for of, error in ((small, 1e-3), (large, 0.5))
+    ]
+    run = b.make([*b.lines_of_full_run(), *lines], reference_case_id=b.case().case_id)
+    correctness = judge(run, POLICY).criteria[0]
+    assert correctness.worst_case == large.case_id
+    assert "differs by 0.5 where" in correctness.finding
+
+
+def test_a_run_that_was_no_sweep_is_made_again_by_its_own_command() -> None:
+    command = "python -m validation mutants --only swapped_axes --out NEW-DIR"
+    run = b.quick_run(timing=b.timing(2.0))
+    run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, sweep="gallery", command=command))
+    gone = msgspec.structs.replace(run, lines=run.lines[:-1])
+    assert {fix.command for _, fix in judge(gone, POLICY).fixes} == {command}
+
+
+def test_a_page_without_history_says_how_to_get_one() -> None:
+    html = page(b.full_run(), judge(b.full_run(), POLICY), no_history="asv has measured nothing here yet")
+    assert "<p>None: asv has measured nothing here yet. In the repository, <code>make bench</code>" in html
+
+
 @pytest.mark.parametrize("run", [b.full_run(), b.quick_run(), hostile_run(), b.make([]), b.make([b.calibration()])])
 def test_every_run_has_a_page_that_starts_with_its_verdict(run: Run) -> None:
     verdict = judge(run, POLICY)
@@ -171,10 +222,49 @@ def test_the_worst_patch_is_drawn_where_it_was_kept(tmp_path: Path) -> None:
     assert "0.5, is at row 2, column 1" in context_plots.worst_patch(patch).description
 
 
-def test_a_patch_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+def test_the_page_names_the_command_that_keeps_the_worst_patch() -> None:
+    worst = b.case_result(b.case(batch=3), measurement=Measurement(equivalence=b.equivalence(0.5)))
+    run = b.make([*b.lines_of_full_run(), worst], reference_case_id=b.case().case_id)
+    command = f"python -m validation reproduce {worst.case.case_id} --from 'my runs/a' --out 'my runs/a/patches'"
+    assert command in unescape(page(run, judge(run, POLICY), folder="my runs/a"))
+    patch = context_plots.Patch(case_id="x", candidate="y", reference=np.eye(2), actual=np.eye(2))
+    assert "--out" not in page(b.full_run(), judge(b.full_run(), POLICY), patch=patch).split("<h2>Methods")[0]
+
+
+def test_a_run_without_comparisons_has_no_patch_to_keep() -> None:
+    run = b.make([b.calibration()])
+    assert context_plots.keep_command(run, "runs/a") is None
+    assert "reproduce" not in page(run, judge(run, POLICY))
+
+
+def test_the_patch_of_another_candidate_is_kept_under_its_name() -> None:
+    wrong = Measurement(equivalence=b.equivalence(0.5))
+    worst = b.case_result(b.case(batch=3), candidate="fallback", measurement=wrong)
+    run = b.make([*b.lines_of_full_run(), worst], reference_case_id=b.case().case_id)
+    assert " --candidate fallback --out runs/a/patches" in str(context_plots.keep_command(run, "runs/a"))
+
+
+def test_a_patch_of_no_numbers_is_drawn() -> None:
+    actual = np.full((3, 4), np.nan + 0j)
+    plot = context_plots.worst_patch(
+        context_plots.Patch(case_id="x", candidate="y", reference=np.ones((3, 4)), actual=actual)
+    )
+    assert "12 of 12 elements are NaN or Inf" in plot.caption
+    actual = np.ones((3, 4))
+    actual[1, 2], actual[0, 0] = np.inf, 9.0
+    plot = context_plots.worst_patch(
+        context_plots.Patch(case_id="x", candidate="y", reference=np.ones((3, 4)), actual=actual)
+    )
+    assert "inf, is at row 1, column 2" in plot.description
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_patch_that_cannot_be_read_is_passed_over(tmp_path: Path, cut: bool) -> None:
     folder = b.write(b.full_run(), tmp_path / "run")
     (folder / "patches").mkdir()
-    (folder / "patches" / f"{b.case().case_id}-{b.CANDIDATE}.npz").write_bytes(b"no zip")
+    kept = folder / "patches" / f"{b.case().case_id}-{b.CANDIDATE}.npz"
+    np.savez(kept, reference=np.eye(8), candidate=np.eye(8))
+    kept.write_bytes(kept.read_bytes()[:200] if cut else b"no zip")
     assert context_plots.read_patch(read_run(folder), folder) is None
 
 
