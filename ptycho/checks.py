@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
 from ptycho.native import as_array
+
+
+def _tensor(value, name):
+    """Make a tensor of an argument; what cannot be one raises ValueError with the argument's name."""
+    try:
+        return tf.convert_to_tensor(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
+
+
+def check_memory(needed, what):
+    """Raise ValueError if ``needed`` bytes are more than the machine has; ``what`` says what they are for."""
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if not needed <= present:
+        raise ValueError(f"{what} must fit in memory: {needed:.3g} bytes are needed, the machine has {present:.3g}")
+
+
+def _check_integer(name, value, minimum):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
 def check_N_and_gridsize(N, gridsize):
@@ -14,11 +36,12 @@ def check_N_and_gridsize(N, gridsize):
         raise ValueError(f"N must be an even positive integer, got {N!r}")
     if isinstance(gridsize, bool) or not isinstance(gridsize, int) or gridsize < 1:
         raise ValueError(f"gridsize must be a positive integer, got {gridsize!r}")
+    check_memory(8 * (N * gridsize) ** 2, f"one group of patches (N {N}, gridsize {gridsize})")
 
 
 def check_object(gt_image):
     """Return the object as a complex tensor (H, W), complex64 or complex128; real input is made complex."""
-    image = tf.convert_to_tensor(gt_image)
+    image = _tensor(gt_image, "gt_image")
     if image.shape.rank != 2 or 0 in tuple(image.shape):
         raise ValueError(f"gt_image must be a non-empty object of shape (H, W), got shape {tuple(image.shape)}")
     if image.dtype in (tf.complex64, tf.complex128):
@@ -119,16 +142,19 @@ def group_offsets(global_offsets, local_offsets, gridsize):
 
 def check_flat_offsets(offsets_f, B, c):
     """Return flat offsets (B*c,1,2,1) or (B*c,1,1,2) as float32 (B*c, 2) [x, y]."""
+    _check_integer("c", c, 1)
+    if B is not None or tf.executing_eagerly():
+        _check_integer("B", B, 0)
     positions = flat_positions(offsets_f, "offsets_f")
     count = positions.shape[0]
-    if count is not None and isinstance(B, int) and count != B * c:
+    if None not in (count, B) and count != B * c:
         raise ValueError(f"offsets_f must hold B*c = {B}*{c} = {B * c} offsets, got {count}")
     return _cast(positions, np.float32)
 
 
 def check_padded(gt_padded):
     """Return the padded object (1, H, W, 1) as a tensor; raise ValueError for any other shape or dtype."""
-    padded = tf.convert_to_tensor(gt_padded)
+    padded = _tensor(gt_padded, "gt_padded")
     if padded.shape.rank != 4 or padded.shape[0] != 1 or padded.shape[3] != 1:
         raise ValueError(f"gt_padded must have shape (1, H, W, 1), got {padded.shape}")
     if padded.dtype not in (tf.complex64, tf.complex128):
@@ -136,17 +162,28 @@ def check_padded(gt_padded):
     return padded
 
 
+def _check_canvas(positions, M):
+    """Raise ValueError unless the canvas of patches at eager positions (P, 2) has a size and fits in memory."""
+    center = positions.mean(axis=0, dtype=np.float64).astype(np.float32)
+    reach = np.abs(positions.astype(np.float32) - center).max()
+    if not np.isfinite(reach):
+        raise ValueError("global_offsets must lie in the range of float32 about their mean, got larger ones")
+    side = M + 2 * float(reach)
+    check_memory(8 * side**2, f"a canvas of {side:.0f} x {side:.0f} pixels that holds all global_offsets (in pixels)")
+
+
 def check_patches(obj_tensor, global_offsets, M):
     """Return patches (P, N, N, 1) complex64 and positions (P, 2), checked against each other and M.
 
     A NumPy array stays one: it may be large, and the eager path reads it in place.
     """
-    patches = obj_tensor if isinstance(obj_tensor, np.ndarray) else tf.convert_to_tensor(obj_tensor)
+    patches = obj_tensor if isinstance(obj_tensor, np.ndarray) else _tensor(obj_tensor, "obj_tensor")
     shape = tf.TensorShape(patches.shape)
     if shape.rank != 4 or shape[1] != shape[2] or shape[3] != 1:
         raise ValueError(f"obj_tensor must have shape (P, N, N, 1), got {tuple(patches.shape)}")
-    if patches.dtype != tf.complex64:
-        raise ValueError(f"obj_tensor must be complex64, got {tf.as_dtype(patches.dtype).name}")
+    expected = np.complex64 if isinstance(patches, np.ndarray) else tf.complex64  # TensorFlow ignores the byte order
+    if patches.dtype != expected:
+        raise ValueError(f"obj_tensor must be complex64 in native byte order, got {patches.dtype!r}")
     if shape[0] == 0:
         raise ValueError("obj_tensor must hold at least one patch, got 0: the canvas has no size")
     if isinstance(M, bool) or not isinstance(M, int) or M < 2 or M % 2:
@@ -156,4 +193,7 @@ def check_patches(obj_tensor, global_offsets, M):
     positions = flat_positions(global_offsets, "global_offsets")
     if None not in (shape[0], positions.shape[0]) and shape[0] != positions.shape[0]:
         raise ValueError(f"global_offsets must hold one offset per patch ({shape[0]}), got {positions.shape[0]}")
+    if tf.executing_eagerly():
+        with np.errstate(over="ignore", invalid="ignore"):
+            _check_canvas(as_array(positions), M)
     return patches, positions
