@@ -10,7 +10,7 @@ import msgspec
 
 from validation.errors import UsageError
 from validation.records import Dtype, Kernel, Scan
-from validation.sweeps import ALL_CHECKS, PROTOCOL, PlannedCase, Sweep, make_case
+from validation.sweeps import ALL_CHECKS, PROTOCOL, TIMED, PlannedCase, Sweep, make_case
 
 PATCH_SIZES = (32, 64, 128, 256)
 GRIDSIZES = (1, 2, 3)
@@ -23,6 +23,10 @@ OUTPUT_LIMIT = 3 * 2**30
 PIXEL_BYTES = 8
 # Pixels that the loop of the quick reference case translates in all.
 QUICK_PIXELS = 3.4e8
+# Patches of a cell of the map of speedups: the loop takes a few tenths of a second.
+MAP_PATCHES = 100
+# Patches of the scaling series; the last need more memory than most machines have, and are optional.
+SCALING_PATCHES = (10**2, 10**3, 10**4, 10**5, 10**6)
 
 
 def output_bytes(N: int, gridsize: int, batch: int) -> int:
@@ -36,6 +40,11 @@ def _case(kernel: Kernel, *, every_candidate: bool = False, optional: bool = Fal
 
 def _measured(kernel: Kernel, **values: Any) -> PlannedCase:
     return PlannedCase(case=make_case(kernel, **values), checks=ALL_CHECKS)
+
+
+def _timed(kernel: Kernel, *, optional: bool = False, **values: Any) -> PlannedCase:
+    """Plan a case whose times are context."""
+    return PlannedCase(case=make_case(kernel, **values), checks=TIMED, optional=optional, context=True)
 
 
 def smoke(scan: Scan, seed: int) -> Sweep:
@@ -119,11 +128,10 @@ def covering_rows() -> list[tuple[Any, ...]]:
     return [(N, gridsize, batch, pattern, shape, dtype) for N, gridsize, batch, dtype, pattern, shape in rows]
 
 
-def _pattern_and_dtype_with_every_N(rows: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+def _pattern_and_dtype_with_every_N(seen: set[tuple[int, str, Dtype]]) -> Iterator[tuple[Any, ...]]:
     """Give the rows that are missing for every (N, pattern, dtype), at a small batch."""
     from validation.workloads import PATTERNS
 
-    seen = {(row[0], row[3], row[5]) for row in rows}
     for index, N in enumerate(PATCH_SIZES):
         for pattern in PATTERNS:
             for dtype in DTYPES:
@@ -139,8 +147,42 @@ def _corners() -> Iterator[tuple[int, int, int]]:
                 yield N, gridsize, batch
 
 
+def _timed_cases(scan: Scan, seed: int) -> Iterator[PlannedCase]:
+    """Give the cases whose times are context: how speed depends on N, gridsize, dtype and patches."""
+    shape = scan.object_shape
+    for N in PATCH_SIZES:
+        for gridsize in GRIDSIZES:
+            for dtype in DTYPES:
+                batch = max(1, round(MAP_PATCHES / gridsize**2))
+                yield _timed(
+                    "patch_extraction",
+                    N=N,
+                    gridsize=gridsize,
+                    batch=batch,
+                    pattern="scan",
+                    shape=shape,
+                    dtype=dtype,
+                    seed=seed,
+                )
+    # Between the map and the reference case; then a series at patches so small that 10**5 fit anywhere.
+    yield _timed("patch_extraction", N=64, gridsize=2, batch=250, pattern="scan", shape=shape, seed=seed)
+    for patches in SCALING_PATCHES:
+        yield _timed(
+            "patch_extraction",
+            N=32,
+            gridsize=2,
+            batch=patches // 4,
+            pattern="scan",
+            shape=shape,
+            seed=seed,
+            optional=patches >= 10**6,
+        )
+    for patches in (100, 5000):
+        yield _timed("reassembly", N=64, gridsize=1, batch=patches, pattern="scan", shape=shape, seed=seed)
+
+
 def full(scan: Scan, seed: int) -> Sweep:
-    """Make the covering design, the corners, the scaling series, and the reference case of 5000 groups."""
+    """Make the covering design, the corners, the timed cases, and the reference case of 5000 groups."""
     reference = _measured(
         "patch_extraction", N=64, gridsize=2, batch=5000, pattern="scan", shape=scan.object_shape, seed=seed
     )
@@ -148,10 +190,13 @@ def full(scan: Scan, seed: int) -> Sweep:
         "reassembly", N=64, gridsize=1, batch=500, pattern="scan", shape=scan.object_shape, seed=seed
     )
     rows = covering_rows()
-    rows += _pattern_and_dtype_with_every_N(rows)
-    cases = {}
-    for planned in (reference, reassembly):
-        cases[planned.case.case_id] = planned
+    cases: dict[str, PlannedCase] = {}
+    for planned in (reference, reassembly, *_timed_cases(scan, seed)):
+        cases.setdefault(planned.case.case_id, planned)
+    timed = [planned.case for planned in cases.values() if planned.case.kernel == "patch_extraction"]
+    rows += _pattern_and_dtype_with_every_N(
+        {(row[0], row[3], row[5]) for row in rows} | {(case.N, case.pattern, case.dtype) for case in timed}
+    )
     for N, gridsize, batch, pattern, shape, dtype in rows:
         planned = _case(
             "patch_extraction",
@@ -175,18 +220,6 @@ def full(scan: Scan, seed: int) -> Sweep:
             shape=OBJECT_SHAPES[0],
             seed=seed,
             optional=output_bytes(N, gridsize, batch) > OUTPUT_LIMIT,
-        )
-        cases.setdefault(planned.case.case_id, planned)
-    for patches in (10**2, 10**3, 10**4, 10**5, 10**6):
-        planned = _case(
-            "patch_extraction",
-            N=32,
-            gridsize=2,
-            batch=patches // 4,
-            pattern="scan",
-            shape=OBJECT_SHAPES[0],
-            seed=seed,
-            optional=patches >= 10**6,
         )
         cases.setdefault(planned.case.case_id, planned)
     for index, (patches, N) in enumerate(((1, 32), (10, 256), (100, 64), (1000, 128), (5000, 64), (10000, 64))):
@@ -244,37 +277,23 @@ def nightly(scan: Scan, seed: int) -> Sweep:
     measured = _measured(
         "patch_extraction", N=64, gridsize=2, batch=100, pattern="scan", shape=scan.object_shape, seed=seed
     )
-    with_peers = msgspec.structs.replace(measured, peers=True)
+    with_peers = msgspec.structs.replace(measured, peers=True, context=True)
     others = tuple(planned for planned in base.cases if planned.case != measured.case)
     return msgspec.structs.replace(base, name="nightly", cases=(*others, with_peers), mutants=True)
 
 
 def peers(scan: Scan, seed: int) -> Sweep:
-    """Make one case per kernel, measured for the candidate and for everything a user might pick instead."""
-    cases = (
-        PlannedCase(
-            case=make_case(
-                "patch_extraction", N=64, gridsize=2, batch=25, pattern="scan", shape=scan.object_shape, seed=seed
-            ),
-            checks=ALL_CHECKS,
-            peers=True,
-        ),
-        PlannedCase(
-            case=make_case(
-                "reassembly", N=64, gridsize=1, batch=100, pattern="scan", shape=scan.object_shape, seed=seed
-            ),
-            checks=ALL_CHECKS,
-            peers=True,
-        ),
+    """Make one case, measured for the candidate and for everything a user might pick instead."""
+    measured = _measured(
+        "patch_extraction", N=64, gridsize=2, batch=25, pattern="scan", shape=scan.object_shape, seed=seed
     )
     return Sweep(
         name="peers",
         provisional=True,
         seed=seed,
         protocol=PROTOCOL,
-        cases=cases,
-        reference_case_id=cases[0].case.case_id,
-        reassembly_case_id=cases[1].case.case_id,
+        cases=(msgspec.structs.replace(measured, peers=True),),
+        reference_case_id=measured.case.case_id,
     )
 
 

@@ -11,31 +11,48 @@ from validation.catalogue import expand
 from validation.errors import NothingRanError
 from validation.law import ReferenceLaw
 from validation.measure import ORACLE, REFERENCE
-from validation.plan import CaseItem, plan_items
+from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.provenance import find_ptycho
-from validation.sweeps import Sweep, select
+from validation.sweeps import Sweep, replicates, select
+from validation.timing import LONG_LOOP_PATCHES, SLOW_CALL_S
 from validation.workloads import predicted_bytes
 
-# Start of a child, tracing and the first call's compilation, measured on two cores; a rough figure.
-CHILD_S = 2.5
+# Measured on two cores, rough: a child with its inputs and first call, and what else a line may be.
+CHILD_S = 1.0
+LINE_S = {ProbeItem: 1.5, SuiteItem: 90.0, MutantItem: 8.0}
 
 
-def predicted_time_s(item: CaseItem, sweep: Sweep, law: ReferenceLaw) -> float:
+def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: bool = False) -> float:
     """Predict how long an item takes, roughly: its children, and the calls of the reference.
 
     The candidate's steady calls are not counted; how fast they are is what the run finds out.
+
+    Parameters
+    ----------
+    item : Item
+    sweep : Sweep
+    law : ReferenceLaw
+        What a call of the reference takes.
+    shared : bool
+        Whether an earlier item made the outputs of reference and oracle.
     """
+    if not isinstance(item, CaseItem):
+        return LINE_S[type(item)]
     case, protocol = item.planned.case, sweep.protocol
-    call_s = law.predict_s(case)
+    left_out = law.reason_to_leave_out(item.planned) is not None
+    first_s = 0.0 if left_out else law.predict_s(case)
+    warm_s = 0.0 if left_out else first_s - law.fit()[0]
     total_s = 0.0
     if "equivalence" in item.checks:
-        left_out = law.reason_to_leave_out(case, item.planned.checks) is not None
-        total_s += CHILD_S + (0.0 if left_out else call_s)
+        total_s += CHILD_S if shared else 2 * CHILD_S + first_s
     if "time" in item.checks:
-        calls = 2 if call_s > 10.0 else 1 + protocol.discarded + protocol.samples
-        total_s += protocol.replicates * (4 * CHILD_S + calls * call_s)
+        long_loop = case.kernel == "patch_extraction" and case.batch * case.gridsize**2 >= LONG_LOOP_PATCHES
+        calls = 0 if long_loop else 1 + protocol.discarded
+        calls += 1 if long_loop and warm_s > SLOW_CALL_S else protocol.samples
+        total_s += replicates(item.planned, protocol) * (3 * CHILD_S + law.fit()[0] + calls * warm_s)
     if "memory" in item.checks:
-        total_s += protocol.memory_pairs * (2 * CHILD_S + call_s) + 2 * CHILD_S + call_s
+        calls = 1 if case.kernel == "patch_extraction" else 2
+        total_s += (protocol.memory_pairs + 1) * (CHILD_S + law.fit()[0] + calls * warm_s)
     return total_s
 
 
@@ -55,21 +72,23 @@ def lines(
         raise NothingRanError(f"no case of the sweep {chosen.name} matches the filters")
     law = ReferenceLaw()
     listed, total_s = [], 0.0
+    met: set[str] = set()
     for item in plan_items(chosen, candidate):
         if not isinstance(item, CaseItem):
-            total_s += CHILD_S
+            total_s += predicted_time_s(item, chosen, law)
             listed.append(msgspec.json.encode({"key": item.key}).decode() if as_json else item.key)
             continue
         case = item.planned.case
         need = max(predicted_bytes(case, name) for name in (item.candidate, REFERENCE, ORACLE))
-        time_s = predicted_time_s(item, chosen, law)
+        time_s = predicted_time_s(item, chosen, law, shared=case.case_id in met)
+        met.add(case.case_id)
         total_s += time_s
         if as_json:
             fields = {"candidate": item.candidate, "checks": item.checks, "optional": item.planned.optional}
             predicted = {"predicted_bytes": need, "predicted_time_s": round(time_s, 1)}
             listed.append(msgspec.json.encode({**msgspec.to_builtins(case), **fields, **predicted}).decode())
             continue
-        marks = [*item.checks, *(["optional"] if item.planned.optional else [])]
+        marks = [*item.checks, *(name for name in ("context", "optional") if getattr(item.planned, name))]
         if case.case_id == chosen.reference_case_id:
             marks.append("reference case")
         listed.append(f"{case.case_id}  {item.candidate}  {need / 2**30:.1f} GiB  {time_s:.0f} s  {', '.join(marks)}")

@@ -31,7 +31,7 @@ from validation.records import (
     TimingPair,
 )
 from validation.runner import Answer, Executor
-from validation.sweeps import PlannedCase
+from validation.sweeps import PlannedCase, replicates
 from validation.tasks import Action, CopyReply, MemoryReply, OutputReply, Task, TimelineReply, TimeReply
 
 # What SPEC promises for every case: absolute, with a relative tolerance of zero.
@@ -179,7 +179,7 @@ def compare_outputs(bench: Bench, case: Case, candidate: str) -> Equivalence:
 
 def measure_equivalence(bench: Bench, planned: PlannedCase, candidate: str) -> Equivalence:
     """Compare outputs pairwise; without the reference where its loop is left out on purpose."""
-    left_out = bench.law.reason_to_leave_out(planned.case, planned.checks)
+    left_out = bench.law.reason_to_leave_out(planned)
     if left_out is None:
         return compare_outputs(bench, planned.case, candidate)
     return Equivalence(
@@ -227,15 +227,18 @@ def _pair(
     return pair, others
 
 
-def measure_timing(bench: Bench, case: Case, candidate: str) -> Timing:
+def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing:
     """Replicate pairs and A/A pairs of the candidate on one shuffled schedule, and the copy of the output.
 
-    A contended replicate is thrown away and repeated, as often as there are replicates in all; when
-    that is used up the machine is not quiet, replicates stay as they are, and the noise floor says so.
+    A context case has fewer of both, and only the A/A pairs where the loop is left out. A contended replicate
+    is thrown away and repeated, as often as half the schedule is long; when that is used up the machine is not
+    quiet, replicates stay as they are, and the noise floor says so.
     """
-    k = bench.protocol.replicates
+    case = planned.case
+    k = replicates(planned, bench.protocol)
+    with_reference = k if bench.law.reason_to_leave_out(planned) is None else 0
     schedule = [
-        *(("pair", order) for order in balanced_orders(k, f"pair {case.case_id}")),
+        *(("pair", order) for order in balanced_orders(with_reference, f"pair {case.case_id}")),
         *(("noise", order) for order in balanced_orders(k, f"noise {case.case_id}")),
     ]
     random.Random(f"schedule {case.case_id}").shuffle(schedule)
@@ -298,6 +301,6 @@ def measure(bench: Bench, planned: PlannedCase, candidate: str, checks: tuple[Ch
     case = planned.case
     return Measurement(
         equivalence=measure_equivalence(bench, planned, candidate) if "equivalence" in checks else None,
-        timing=measure_timing(bench, case, candidate) if "time" in checks else None,
+        timing=measure_timing(bench, planned, candidate) if "time" in checks else None,
         memory=measure_memory(bench, case, candidate) if "memory" in checks else None,
     )

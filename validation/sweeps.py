@@ -16,9 +16,12 @@ from validation.records import Case, Check, Dtype, Kernel, Protocol, Record, Sca
 
 CANDIDATE = "batched"
 EQUIVALENCE: tuple[Check, ...] = ("equivalence",)
+TIMED: tuple[Check, ...] = ("equivalence", "time")
 ALL_CHECKS: tuple[Check, ...] = ("equivalence", "time", "memory")
 # The protocol of METHOD: seven replicate pairs, two calls discarded, five samples of ten milliseconds.
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
+# Replicate pairs, and A/A pairs, of a case whose times are context.
+CONTEXT_REPLICATES = 3
 _SHORT_DTYPE: dict[Dtype, str] = {"complex64": "c64", "complex128": "c128"}
 
 
@@ -26,7 +29,9 @@ class PlannedCase(Record, frozen=True, kw_only=True):
     """A case, what is measured of it, and whether the gate may do without it.
 
     ``every_candidate`` asks for all engines, fallbacks and flag states of ``ptycho`` besides the one
-    that is judged, ``peers`` for what a user might pick instead.
+    that is judged, ``peers`` for what a user might pick instead. The times of a ``context`` case show how
+    speed depends on the case and decide nothing: they come from fewer replicates, and the loop is not timed
+    where `validation.law` leaves it out.
     """
 
     case: Case
@@ -34,6 +39,12 @@ class PlannedCase(Record, frozen=True, kw_only=True):
     optional: bool = False
     every_candidate: bool = False
     peers: bool = False
+    context: bool = False
+
+
+def replicates(planned: PlannedCase, protocol: Protocol) -> int:
+    """Count the replicate pairs of a timed case, and its A/A pairs."""
+    return min(CONTEXT_REPLICATES, protocol.replicates) if planned.context else protocol.replicates
 
 
 class Sweep(Record, frozen=True, kw_only=True):
@@ -56,6 +67,15 @@ class Sweep(Record, frozen=True, kw_only=True):
     probes: tuple[str, ...] = ()
     suite: bool = False
     mutants: bool = False
+
+    def __post_init__(self) -> None:
+        judged = (self.reference_case_id, self.reassembly_case_id)
+        for planned in self.cases:
+            if planned.context and planned.case.case_id in judged:
+                raise UsageError(
+                    f"the case that speed is judged at needs all its replicates, but {planned.case.case_id} "
+                    "is declared as context"
+                )
 
 
 def require_sizes(N: int, gridsize: int, batch: int) -> None:
@@ -195,6 +215,7 @@ class CaseTable(Record, frozen=True, kw_only=True):
     optional: bool = False
     every_candidate: bool = False
     peers: bool = False
+    context: bool = False
     reference: bool = False
 
 
@@ -247,6 +268,7 @@ def read_sweep(path: Path, scan: Scan, seed: int) -> Sweep:
                     optional=table.optional,
                     every_candidate=table.every_candidate,
                     peers=table.peers,
+                    context=table.context,
                 )
             )
             if table.reference:

@@ -5,11 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from validation.law import PRIOR_S, ReferenceLaw, passes_and_pixels
-from validation.sweeps import make_case
+from validation.sweeps import PlannedCase, make_case
 
 
 def case_of(batch, N=64, gridsize=2, shape=(200, 256)):
     return make_case("patch_extraction", N=N, gridsize=gridsize, batch=batch, shape=shape, pattern="fermat")
+
+
+def planned(batch, checks=("equivalence",), context=False):
+    return PlannedCase(case=case_of(batch), checks=checks, context=context)
 
 
 def test_passes_and_pixels_of_the_padded_object():
@@ -45,13 +49,19 @@ def test_until_enough_is_measured_the_prior_rules_and_says_so():
     law = ReferenceLaw()
     law.add(case_of(10), 100.0)
     assert law.fit() == (*PRIOR_S, None)
-    assert "before any was timed" in law.reason_to_leave_out(case_of(5000), ("equivalence",))
+    assert "before any was timed" in law.reason_to_leave_out(planned(5000))
 
 
 @pytest.mark.parametrize("checks", [("equivalence", "time"), ("equivalence", "memory")])
 def test_the_loop_is_never_left_out_where_time_or_memory_is_judged(checks):
-    assert ReferenceLaw().reason_to_leave_out(case_of(5000), checks) is None
+    assert ReferenceLaw().reason_to_leave_out(planned(5000, checks)) is None
+
+
+def test_the_loop_is_left_out_where_it_is_long_and_its_time_is_context():
+    checks = ("equivalence", "time")
+    assert ReferenceLaw().reason_to_leave_out(planned(5000, checks, context=True)) is not None
+    assert ReferenceLaw().reason_to_leave_out(planned(100, checks, context=True)) is None
 
 
 def test_the_loop_runs_where_it_is_affordable():
-    assert ReferenceLaw().reason_to_leave_out(case_of(100), ("equivalence",)) is None
+    assert ReferenceLaw().reason_to_leave_out(planned(100)) is None

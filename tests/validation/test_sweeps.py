@@ -8,7 +8,7 @@ import pytest
 from tests.validation.builders import SCAN
 from validation import catalogue
 from validation.errors import UsageError
-from validation.sweeps import make_case, select
+from validation.sweeps import ALL_CHECKS, make_case, select
 from validation.workloads import PATTERNS
 
 AXES = (
@@ -59,6 +59,40 @@ def test_full_measures_the_reference_case_that_was_promised(full):
     assert reference.checks == ("equivalence", "time", "memory")
     assert not reference.optional
     assert not full.provisional
+
+
+def test_full_times_every_N_gridsize_and_dtype_at_the_same_number_of_patches(full):
+    cells = {
+        (planned.case.N, planned.case.gridsize, planned.case.dtype): planned.case
+        for planned in full.cases
+        if planned.context and planned.case.kernel == "patch_extraction" and planned.case.batch <= 100
+    }
+    assert set(cells) == set(itertools.product(catalogue.PATCH_SIZES, catalogue.GRIDSIZES, catalogue.DTYPES))
+    assert {case.batch * case.gridsize**2 for case in cells.values()} == {99, 100}
+    assert {(case.height, case.width, case.pattern) for case in cells.values()} == {(*SCAN.object_shape, "scan")}
+
+
+def test_full_times_a_scaling_series_of_five_decades(full):
+    series = {
+        planned.case.batch * 4: planned.optional
+        for planned in full.cases
+        if "time" in planned.checks and (planned.case.N, planned.case.gridsize) == (32, 2)
+        if planned.case.dtype == "complex64"
+    }
+    assert series == {10**2: False, 10**3: False, 10**4: False, 10**5: False, 10**6: True}
+
+
+@pytest.mark.parametrize("name", ["full", "nightly"])
+def test_what_a_verdict_rests_on_is_never_context(name):
+    sweep = catalogue.expand(name, SCAN, 0)
+    judged = [p for p in sweep.cases if p.case.case_id in (sweep.reference_case_id, sweep.reassembly_case_id)]
+    assert [(p.context, p.checks) for p in judged] == [(False, ALL_CHECKS)] * 2
+
+
+def test_a_sweep_whose_reference_case_is_context_is_refused(full):
+    cases = tuple(msgspec.structs.replace(p, context=True) for p in full.cases)
+    with pytest.raises(UsageError, match=r"needs all its replicates, but .*B5000.* is declared as context"):
+        msgspec.structs.replace(full, cases=cases)
 
 
 def test_only_cases_that_need_more_than_most_machines_have_are_optional(full):
@@ -170,6 +204,7 @@ def test_a_sweep_file_multiplies_its_lists_out(tmp_path):
         ("[[cases]]\n[[cases]]\n", "must name each case once"),
         ("cases = []", "must hold at least one case"),
         ("[[cases]]\nN = [16, 32]\nreference = true", "must mark one case with reference = true, got 2"),
+        ("[[cases]]\ncontext = true", "needs all its replicates"),
     ],
 )
 def test_a_sweep_file_that_is_none_is_refused(tmp_path, text, message):
