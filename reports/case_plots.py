@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from statistics import median
 
-from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, short, to_svg
+import msgspec
+
+from reports.figure import (
+    CANDIDATE,
+    GRID,
+    INK,
+    LIMIT,
+    MUTED,
+    PAPER,
+    PEER,
+    REFERENCE,
+    Plot,
+    drawing,
+    seconds_label,
+    short,
+    to_svg,
+)
 from reports.plots import Timings
 from reports.policy import Policy
-from reports.records import Run
-from reports.statistics import Speedup
+from reports.records import Case, CaseResult, Run
+from reports.statistics import arm_s, timing_faults
+
+# Series of costs that are drawn at most.
+SHOWN_SERIES = 4
 
 
 def heat_map(policy: Policy, timings: Timings) -> Plot | None:
@@ -22,7 +42,7 @@ def heat_map(policy: Policy, timings: Timings) -> Plot | None:
             of[cell] = min(warm.median, of.get(cell, math.inf))
     if sum(map(len, cells.values())) < 2:
         return None
-    promised = policy.speed.min_speedup
+    patches = [line.case.patches for line, _, _ in timings if line.case.kernel == "patch_extraction"]
     sizes = sorted({N for of in cells.values() for N, _ in of})
     grids = sorted({gridsize for of in cells.values() for _, gridsize in of})
     strongest = max(math.log(max(value, 1.01)) for of in cells.values() for value in of.values())
@@ -32,8 +52,9 @@ def heat_map(policy: Policy, timings: Timings) -> Plot | None:
                 x, y = sizes.index(N), grids.index(gridsize)
                 alpha = 0.08 + 0.42 * max(math.log(max(value, 1.0)), 0.0) / strongest
                 axes.fill_between([x - 0.48, x + 0.48], y - 0.48, y + 0.48, color=CANDIDATE, alpha=alpha, linewidth=0)
-                mark = "" if value >= promised else " ✗"
-                axes.annotate(f"{value:.3g}x{mark}", (x, y), ha="center", va="center", fontsize=9, color=INK)
+                mark = "" if value >= 1.0 else " ✗"
+                shown = f"{value:.{0 if value >= 10 else 1 if value >= 1 else 2}f}x{mark}"
+                axes.annotate(shown, (x, y), ha="center", va="center", fontsize=8, color=INK)
             axes.set_xticks(range(len(sizes)), [str(N) for N in sizes])
             axes.set_yticks(range(len(grids)), [str(gridsize) for gridsize in grids])
             axes.set_xlim(-0.5, len(sizes) - 0.5)
@@ -51,7 +72,8 @@ def heat_map(policy: Policy, timings: Timings) -> Plot | None:
     return Plot(
         name="heat",
         title="Speedup over patch size and grid size",
-        caption=f"Warm calls, median; the smallest of the cases in a cell. A cross marks less than {promised:g}x.",
+        caption=f"Warm calls, median; the smallest of the cases in a cell, {min(patches)} to {max(patches)} patches a "
+        f"call. {policy.speed.min_speedup:g}x is promised at the reference case alone; a cross marks a loss.",
         description=f"Speedup in times. {listed}.",
         svg=svg,
     )
@@ -89,38 +111,81 @@ def break_even(points: list[tuple[int, float, float]]) -> float | None:
     return math.exp(x0 + (x1 - x0) * lag0 / (lag0 - lag1))
 
 
-def cost(run: Run, timings: Timings) -> Plot | None:
-    """Draw time per call against the number of patches, for cases that differ from the reference case in it alone."""
-    reference = next((line.case for line, _, _ in timings if line.case.case_id == run.manifest.reference_case_id), None)
-    if reference is None:
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds per call at one number of patches; ``None`` for a reference that was not timed."""
+
+    patches: int
+    reference_warm_s: float | None
+    reference_cold_s: float | None
+    candidate_warm_s: float
+    candidate_cold_s: float
+
+
+def _cost_of(line: CaseResult) -> Cost | None:
+    """Give the times of a case; where the reference was left out, the candidate's are those of its A/A pairs."""
+    timing = line.measurement.timing if line.measurement else None
+    if timing is None or timing_faults(
+        timing, min_replicates=0, min_noise_pairs=0, min_samples=1, min_sample_s=0.0, long_call_s=math.inf
+    ):
         return None
-    series: list[tuple[int, Speedup, Speedup]] = sorted(
-        (
-            (line.case.patches, warm, cold)
-            for line, warm, cold in timings
-            if all(
-                getattr(line.case, name) == getattr(reference, name) for name in ("kernel", "N", "gridsize", "dtype")
-            )
-            and line.case.patches > 0
-        ),
-        key=lambda item: item[0],
+    pairs = timing.pairs or timing.noise_pairs
+    if not pairs or not line.case.patches:
+        return None
+    return Cost(
+        patches=line.case.patches,
+        reference_warm_s=median(arm_s(pair, "reference", "warm") for pair in pairs) if timing.pairs else None,
+        reference_cold_s=median(arm_s(pair, "reference", "cold") for pair in pairs) if timing.pairs else None,
+        candidate_warm_s=median(arm_s(pair, "candidate", "warm") for pair in pairs),
+        candidate_cold_s=median(arm_s(pair, "candidate", "cold") for pair in pairs),
     )
-    if len({patches for patches, _, _ in series}) < 2:
-        return None
+
+
+def cost_series(run: Run) -> list[tuple[Case, list[Cost]]]:
+    """Find timed cases that differ in the number of groups alone.
+
+    The series of the judged cases come first, then the longest.
+    """
+    series: dict[Case, list[Cost]] = defaultdict(list)
+    judged = []
+    for line in run.cases:
+        found = _cost_of(line)
+        if found is None or line.role != "candidate" or line.candidate != run.manifest.candidate:
+            continue
+        alike = msgspec.structs.replace(line.case, case_id="", batch=0)
+        series[alike].append(found)
+        if line.case.case_id in (run.manifest.reference_case_id, run.manifest.reassembly_case_id):
+            judged.append(alike)
+    long = [
+        (case, sorted(points, key=lambda point: point.patches))
+        for case, points in series.items()
+        if len(points) >= (2 if case in judged else 3)
+    ]
+    return sorted(long, key=lambda item: (item[0].kernel, item[0] not in judged, -len(item[1])))[:SHOWN_SERIES]
+
+
+def _cost(case: Case, series: list[Cost], name: str) -> Plot:
+    both = [
+        (point.patches, point.reference_cold_s, point.candidate_cold_s)
+        for point in series
+        if point.reference_cold_s is not None
+    ]
     lines = {
-        "reference, warm": ([(p, warm.reference_s) for p, warm, _ in series], REFERENCE, "-", "D"),
-        "reference, first call": ([(p, cold.reference_s) for p, _, cold in series], REFERENCE, "--", "d"),
-        "candidate, warm": ([(p, warm.candidate_s) for p, warm, _ in series], CANDIDATE, "-", "o"),
-        "candidate, first call": ([(p, cold.candidate_s) for p, _, cold in series], CANDIDATE, "--", "v"),
+        "reference, warm": ([(point.patches, point.reference_warm_s) for point in series], REFERENCE, "-", "D"),
+        "reference, first call": ([(point.patches, point.reference_cold_s) for point in series], REFERENCE, "--", "d"),
+        "candidate, warm": ([(point.patches, point.candidate_warm_s) for point in series], CANDIDATE, "-", "o"),
+        "candidate, first call": ([(point.patches, point.candidate_cold_s) for point in series], CANDIDATE, "--", "v"),
     }
-    crossing = break_even([(p, cold.reference_s, cold.candidate_s) for p, _, cold in series])
+    crossing = break_even(both) if both else None
     slopes = []
     with drawing(4.0) as (figure, (axes,)):
-        for name, (points, color, style, marker) in lines.items():
-            exponent = slope([(float(x), y) for x, y in points])
-            label = name if exponent is None else f"{name} (slope {exponent:.2f})"
-            slopes.append(label)
-            axes.plot(*zip(*points, strict=True), color=color, linestyle=style, marker=marker, label=label)
+        for label, (points, color, style, marker) in lines.items():
+            timed = [(patches, seconds) for patches, seconds in points if seconds is not None]
+            if not timed:
+                continue
+            exponent = slope([(float(patches), seconds) for patches, seconds in timed])
+            text = label if exponent is None else f"{label} (slope {exponent:.2f})"
+            slopes.append(text)
+            axes.plot(*zip(*timed, strict=True), color=color, linestyle=style, marker=marker, label=text)
         if crossing is not None:
             axes.axvline(crossing, color=LIMIT, linestyle=":", linewidth=1.2)
             axes.annotate(
@@ -129,28 +194,41 @@ def cost(run: Run, timings: Timings) -> Plot | None:
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}".replace(",", " "))
+        axes.yaxis.set_major_formatter(lambda value, position: seconds_label(value))
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, position: f"{value:g}")
             axis.set_minor_formatter(lambda value, position: "")
         axes.grid(True, color=GRID)
-        axes.set_xlabel("patches per call")
-        axes.set_ylabel("time per call (s)")
+        axes.set_xlabel("patches per call (log scale)")
+        axes.set_ylabel("time per call (log scale)")
         figure.legend(loc="outside lower center", ncols=2)
-        svg = to_svg(figure, "cost")
-    said = "the first call of the candidate is shorter everywhere here" if crossing is None else (
-        f"the first call of the candidate is the shorter one from {crossing:.3g} patches on"
-    )  # fmt: skip
-    if crossing is None and series[-1][2].candidate_s > series[-1][2].reference_s:
+        svg = to_svg(figure, name)
+    said = "the first call of the candidate is shorter everywhere here"
+    if crossing is not None:
+        said = f"the first call of the candidate is the shorter one from {crossing:.3g} patches on"
+    elif both and both[-1][2] > both[-1][1]:
         said = "the first call of the candidate is the longer one up to the largest case"
+    if not both:
+        said = "the reference was not timed here"
+    elif len(both) < len(series):
+        said += f"; above {both[-1][0]} patches the reference was not timed"
+    words = f"{case.kernel.replace('_', ' ').capitalize()}, N {case.N}, grid size {case.gridsize}, {case.dtype}"
     return Plot(
-        name="cost",
+        name=name,
         title="Cost against the number of patches",
-        caption=f"N {reference.N}, grid size {reference.gridsize}, {reference.dtype}. "
-        f"A slope of 1 is a cost in proportion to the patches; {said}.",
-        description=f"Log-log plot of {len(series)} cases from {series[0][0]} to {series[-1][0]} patches: "
-        f"{', '.join(slopes)}; {said}.",
+        caption=f"{words}. A slope of 1 is a cost in proportion to the patches; {said}.",
+        description=f"Log-log plot of {len(series)} cases from {series[0].patches} to {series[-1].patches} patches, "
+        f"{words}: {', '.join(slopes)}; {said}.",
         svg=svg,
     )
+
+
+def costs(run: Run) -> list[Plot]:
+    """Draw time per call against the number of patches, a plot per series of cases."""
+    return [
+        _cost(case, points, f"cost-{number}" if number > 1 else "cost")
+        for number, (case, points) in enumerate(cost_series(run), 1)
+    ]
 
 
 def ulp(run: Run) -> Plot | None:

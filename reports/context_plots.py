@@ -11,7 +11,21 @@ from zipfile import BadZipFile
 import msgspec
 
 from reports.evidence import Evidence, moment
-from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, short, to_svg
+from reports.figure import (
+    CANDIDATE,
+    GRID,
+    INK,
+    LIMIT,
+    MUTED,
+    PAPER,
+    PEER,
+    REFERENCE,
+    Plot,
+    drawing,
+    seconds_label,
+    short,
+    to_svg,
+)
 from reports.policy import Policy
 from reports.records import CaseResult, Run
 from reports.rows import CaseRow, case_row
@@ -95,31 +109,27 @@ def peers(run: Run) -> Plot | None:
             edge, size = (color, 10) if marker == "|" else (PAPER, 6)
             axes.plot([median(samples)], [index], marker, color=color, markeredgecolor=edge, markersize=size)
             axes.annotate(
-                f"{_seconds(median(samples))}", (median(samples), index), (0, 6), textcoords="offset points",
+                seconds_label(median(samples)), (median(samples), index), (0, 6), textcoords="offset points",
                 ha="center", fontsize=8, color=INK,
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        axes.xaxis.set_major_formatter(lambda value, position: seconds_label(value))
         axes.xaxis.set_minor_formatter(lambda value, position: "")
         axes.margins(x=0.12)
         axes.set_yticks(range(len(rows)), [f"{short(name, 30)} ({kind})" for name, kind, *_ in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.7)
         axes.grid(True, axis="x", color=GRID)
-        axes.set_xlabel("time per warm call (s, log scale)")
+        axes.set_xlabel("time per warm call (log scale)")
         svg = to_svg(figure, "peers")
     return Plot(
         name="peers",
         title="The candidate among its peers",
         caption="Warm calls at the reference case; line: smallest to largest. Copying the output once is the limit "
         "that no implementation can pass.",
-        description="; ".join(f"{name} ({kind}): {_seconds(median(samples))}" for name, kind, samples, *_ in rows)
+        description="; ".join(f"{name} ({kind}): {seconds_label(median(samples))}" for name, kind, samples, *_ in rows)
         + ".",
         svg=svg,
     )
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms" if value >= 1e-3 else f"{1e6 * value:.3g} us"
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,3 +125,8 @@ def short(text: str, limit: int = 46) -> str:
 def case_label(case_id: str) -> str:
     """Case id without the words all ids share."""
     return short(case_id.removeprefix("patch_extraction-"))
+
+
+def seconds_label(value: float) -> str:
+    """Time in the unit that suits it, three digits."""
+    return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms" if value >= 1e-3 else f"{1e6 * value:.3g} µs"

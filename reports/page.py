@@ -69,7 +69,7 @@ def draw(run: Run, verdict: Verdict, policy: Policy, evidence: tuple[Evidence, .
         plots.memory_forest(run, policy),
         worst_patch(patch) if patch is not None else None,
         case_plots.heat_map(policy, timings),
-        case_plots.cost(run, timings),
+        *case_plots.costs(run),
         context_plots.timeline(run),
         case_plots.ulp(run),
         context_plots.peers(run),

@@ -18,10 +18,15 @@ Timings = list[tuple[CaseResult, Speedup, Speedup]]
 
 # Cases a plot shows at most; the table has them all.
 SHOWN_CASES = 12
+# Labels that fit beside each other on an axis.
+TICKS = 8
 
 
 def timed(run: Run) -> Timings:
-    """Give timed cases of the judged candidate with warm and cold speedup, judged cases first, then by speedup."""
+    """Give timed cases of the judged candidate with warm and cold speedup: judged cases, then the slowest first.
+
+    Cases whose reference was not timed are left out.
+    """
     found = []
     for line in run.cases:
         timing = line.measurement.timing if line.measurement else None
@@ -33,7 +38,12 @@ def timed(run: Run) -> Timings:
             continue
         found.append((line, speedup(timing, "warm"), speedup(timing, "cold")))
     judged = (run.manifest.reference_case_id, run.manifest.reassembly_case_id)
-    return sorted(found, key=lambda item: (item[0].case.case_id not in judged, -item[1].median))
+
+    def order(item: tuple[CaseResult, Speedup, Speedup]) -> tuple[int, float]:
+        name = item[0].case.case_id
+        return judged.index(name) if name in judged else len(judged), item[1].median
+
+    return sorted(found, key=order)
 
 
 def with_memory(run: Run, policy: Policy) -> list[tuple[CaseResult, PeakRatio]]:
@@ -72,7 +82,10 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
     rows = timings[:SHOWN_CASES]
     if not rows:
         return None
-    promised = policy.speed.min_speedup
+    # What was promised at which case; elsewhere the times are context.
+    promises = {run.manifest.reassembly_case_id: policy.reassembly.min_speedup}
+    promises[run.manifest.reference_case_id] = policy.speed.min_speedup
+    judged = [promises[line.case.case_id] for line, _, _ in rows if line.case.case_id in promises]
     with drawing(1.4 + 0.46 * len(rows)) as (figure, (axes,)):
         for index, (_, warm, cold) in enumerate(rows):
             for figures, offset, marker, color in ((warm, -0.18, "o", CANDIDATE), (cold, 0.18, "D", REFERENCE)):
@@ -83,43 +96,61 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
                 axes.plot([figures.lower, figures.upper], [y, y], color=color, linewidth=2)
                 axes.plot([figures.median], [y], marker, color=color, markeredgecolor=PAPER, label="_")
                 _annotate(axes, f"{figures.median:.3g}x", figures.judged_upper, y)
-        axes.axvline(promised, color=LIMIT, linestyle="--", linewidth=1.2)
+        for index, promised in enumerate(judged):
+            axes.plot([promised] * 2, [index - 0.5, index + 0.35], color=LIMIT, linestyle="--", linewidth=1.2)
+            axes.annotate(
+                f"promised {promised:g}x", (promised, index - 0.5), (-3, 0), textcoords="offset points", fontsize=8,
+                color=LIMIT, ha="right", va="center",
+            )  # fmt: skip
+        if 0 < len(judged) < len(rows):
+            axes.axhline(len(judged) - 0.5, color=MUTED, linewidth=0.8)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.0)
         axes.set_xscale("log")
         low = min(1.0, *(min(warm.judged_lower, cold.judged_lower) for _, warm, cold in rows))
-        high = max(promised, *(max(warm.judged_upper, cold.judged_upper) for _, warm, cold in rows))
+        high = max(1.0, *judged, *(max(warm.judged_upper, cold.judged_upper) for _, warm, cold in rows))
         axes.set_xlim(low / 1.6, high * 1.6)
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, position: "")
         axes.set_ylim(len(rows) - 0.4, -0.75)
         axes.set_yticks(range(len(rows)), [_label(run, line) for line, _, _ in rows], fontsize=8)
         axes.grid(True, axis="x", color=GRID)
-        axes.annotate(
-            f"promised {promised:g}x",
-            (promised, -0.7),
-            (3, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color=LIMIT,
-            va="top",
-        )
         axes.set_xlabel("speedup (times, log scale)")
         axes.plot([], [], "o-", color=CANDIDATE, label="warm calls")
         axes.plot([], [], "D-", color=REFERENCE, label="first call")
         axes.plot([], [], color=BAND, linewidth=7, label="widened by the noise floor")
         figure.legend(loc="outside lower center", ncols=3)
         svg = to_svg(figure, "speedup")
+    caption = (
+        "Dot: median of the replicates. Line: smallest to largest replicate. Band: the same, widened by the "
+        "noise floor; it must lie right of its dashed line altogether."
+    )
+    context = len(timings) - len(judged)
+    if context and judged:
+        shown = len(rows) - len(judged)
+        which = "the other timed cases" if shown == context else f"the {shown} slowest of {context} other timed cases"
+        caption += f" Below the line, {which}: context, nothing was promised there."
     first, warm, cold = rows[0]
+    promised = promises.get(first.case.case_id, policy.speed.min_speedup)
     return Plot(
         name="speedup",
         title="Speedup over the reference",
-        caption="Dot: median of the replicates. Line: smallest to largest replicate. Band: the same, widened by the "
-        "noise floor; it must lie right of the dashed line altogether.",
+        caption=caption,
         description=f"Forest plot of {len(rows)} timed cases. {first.case.case_id}: {warm.median:.3g} times faster "
         f"warm ({warm.judged_lower:.3g} to {warm.judged_upper:.3g} after noise), {cold.median:.3g} times in the first "
         f"call ({cold.judged_lower:.3g} to {cold.judged_upper:.3g}); {promised:g} times is promised.",
         svg=svg,
     )
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    """Round values between two ratios for a logarithmic axis: as many as fit beside each other, 1 among them."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 1.1, 1.2, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        found = [round(digit * 10.0**decade, 9) for decade in decades for digit in digits]
+        found = [value for value in found if low <= value <= high]
+        if len(found) <= TICKS:
+            return found
+    return found
 
 
 def memory_forest(run: Run, policy: Policy) -> Plot | None:
@@ -148,12 +179,9 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.0)
         axes.set_xscale("log")
         axes.set_xlim(smallest / 1.3, largest * 1.5)
-        axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
-        # Where there are few decades, some of the values between them; all would run into each other.
-        axes.xaxis.set_minor_formatter(
-            lambda value, position: f"{value:g}" if largest / smallest < 8 and f"{value:e}"[0] in "235" else ""
-        )
-        axes.tick_params(axis="x", which="minor", labelsize=8)
+        ticks = ratio_ticks(smallest / 1.3, largest * 1.5)
+        axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
+        axes.set_xticks([], minor=True)
         axes.set_ylim(len(rows) - 0.4, -0.75)
         axes.set_yticks(range(len(rows)), [_label(run, line) for line, _ in rows], fontsize=8)
         axes.grid(True, axis="x", color=GRID)

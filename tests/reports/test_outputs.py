@@ -9,15 +9,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
-import numpy as np
 import pytest
 
 from reports import comparison, context_plots, evidence, index, machine_formats, texts
-from reports.case_plots import break_even, slope
-from reports.figure import to_svg
 from reports.gate import judge
 from reports.page import age, page
-from reports.plots import memory_forest, speedup_forest, timed
 from reports.policy import read_policy
 from reports.reader import read_run
 from reports.records import Measurement, Run
@@ -189,95 +185,10 @@ def test_the_policy_forbids_every_connection() -> None:
     assert "http://" not in re.sub(r"http://(www\.w3\.org|tristen\.ca)[^\"' ]*", "", html)
 
 
-def test_words_in_a_plot_keep_their_digits() -> None:
-    plot = memory_forest(b.full_run(memory=b.memory(0.9)), POLICY)
-    assert plot is not None
-    assert ">0.904x<" in plot.svg
-
-
-def test_no_stand_in_colour_is_left_in_a_plot() -> None:
-    plot = speedup_forest(b.full_run(), POLICY, timed(b.full_run()))
-    assert plot is not None
-    assert not re.search(r"#(0[1-9])\1\1", plot.svg)
-    assert "var(--candidate)" in plot.svg
-
-
 def test_ids_of_different_plots_do_not_meet() -> None:
     run = b.full_run()
     ids = re.findall(r'\bid="([^"]+)"', page(run, judge(run, POLICY)))
     assert len(ids) == len(set(ids))
-
-
-def test_the_worst_patch_is_drawn_where_it_was_kept(tmp_path: Path) -> None:
-    folder = b.write(b.full_run(equivalence=b.equivalence(0.5)), tmp_path / "run")
-    run = read_run(folder)
-    assert context_plots.read_patch(run, folder) is None
-    (folder / "patches").mkdir()
-    reference = np.arange(12.0).reshape(3, 4) * (1 + 1j)
-    actual = reference.copy()
-    actual[2, 1] += 0.5
-    np.savez(folder / "patches" / f"{b.case().case_id}-{b.CANDIDATE}.npz", reference=reference, candidate=actual)
-    patch = context_plots.read_patch(run, folder)
-    assert patch is not None
-    assert "0.5, is at row 2, column 1" in context_plots.worst_patch(patch).description
-
-
-def test_the_page_names_the_command_that_keeps_the_worst_patch() -> None:
-    worst = b.case_result(b.case(batch=3), measurement=Measurement(equivalence=b.equivalence(0.5)))
-    run = b.make([*b.lines_of_full_run(), worst], reference_case_id=b.case().case_id)
-    command = f"python -m validation reproduce {worst.case.case_id} --from 'my runs/a' --out 'my runs/a/patches'"
-    assert command in unescape(page(run, judge(run, POLICY), folder="my runs/a"))
-    patch = context_plots.Patch(case_id="x", candidate="y", reference=np.eye(2), actual=np.eye(2))
-    assert "--out" not in page(b.full_run(), judge(b.full_run(), POLICY), patch=patch).split("<h2>Methods")[0]
-
-
-def test_a_run_without_comparisons_has_no_patch_to_keep() -> None:
-    run = b.make([b.calibration()])
-    assert context_plots.keep_command(run, "runs/a") is None
-    assert "reproduce" not in page(run, judge(run, POLICY))
-
-
-def test_the_patch_of_another_candidate_is_kept_under_its_name() -> None:
-    wrong = Measurement(equivalence=b.equivalence(0.5))
-    worst = b.case_result(b.case(batch=3), candidate="fallback", measurement=wrong)
-    run = b.make([*b.lines_of_full_run(), worst], reference_case_id=b.case().case_id)
-    assert " --candidate fallback --out runs/a/patches" in str(context_plots.keep_command(run, "runs/a"))
-
-
-def test_a_patch_of_no_numbers_is_drawn() -> None:
-    actual = np.full((3, 4), np.nan + 0j)
-    plot = context_plots.worst_patch(
-        context_plots.Patch(case_id="x", candidate="y", reference=np.ones((3, 4)), actual=actual)
-    )
-    assert "12 of 12 elements are NaN or Inf" in plot.caption
-    actual = np.ones((3, 4))
-    actual[1, 2], actual[0, 0] = np.inf, 9.0
-    plot = context_plots.worst_patch(
-        context_plots.Patch(case_id="x", candidate="y", reference=np.ones((3, 4)), actual=actual)
-    )
-    assert "inf, is at row 1, column 2" in plot.description
-
-
-@pytest.mark.parametrize("cut", [False, True])
-def test_a_patch_that_cannot_be_read_is_passed_over(tmp_path: Path, cut: bool) -> None:
-    folder = b.write(b.full_run(), tmp_path / "run")
-    (folder / "patches").mkdir()
-    kept = folder / "patches" / f"{b.case().case_id}-{b.CANDIDATE}.npz"
-    np.savez(kept, reference=np.eye(8), candidate=np.eye(8))
-    kept.write_bytes(kept.read_bytes()[:200] if cut else b"no zip")
-    assert context_plots.read_patch(read_run(folder), folder) is None
-
-
-def test_the_slope_of_a_power_law_is_its_exponent() -> None:
-    assert slope([(x, 3 * x**1.5) for x in (1.0, 10.0, 100.0)]) == pytest.approx(1.5)
-    assert slope([(1.0, 1.0), (2.0, 2.0)]) is None
-
-
-def test_break_even_lies_where_the_lines_cross() -> None:
-    points = [(n, 0.01 * n, 0.5 + 0.001 * n) for n in (10, 50, 60, 1000)]
-    assert break_even(points) == pytest.approx(0.5 / 0.009, rel=0.02)
-    assert break_even([(1, 1.0, 0.5), (2, 1.0, 0.5)]) is None
-    assert break_even([(1, 1.0, 2.0), (2, 1.0, 2.0)]) is None
 
 
 def test_comparison_tells_only_what_lies_beyond_noise() -> None:
@@ -360,13 +271,3 @@ def test_ten_thousand_lines_make_a_page_in_time_and_size(tmp_path: Path) -> None
     html = page(run, judge(run, POLICY))
     assert time.process_time() - started < 10.0
     assert len(html.encode()) < 4_000_000
-
-
-def test_svg_has_no_date_and_no_size_of_its_own() -> None:
-    from reports.figure import drawing
-
-    with drawing(2.0) as (figure, (axes,)):
-        axes.plot([0, 1], [0, 1])
-        first = to_svg(figure, "x")
-    assert "<metadata>" not in first
-    assert not re.match(r"<svg[^>]* width=", first)
