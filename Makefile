@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SWEEP ?= quick
 NOW := $(shell date -u +%Y%m%dT%H%M%SZ)
-RUN := runs/$(NOW)-$(SWEEP)
+RUNS ?= runs
+RUN = $(RUNS)/$(NOW)-$(SWEEP)
+KEEP ?= 30
+BENCH ?= yes
 BASE ?= main~1
 BENCH_MACHINE = $(shell $(BIN)/python asv_bench/machine.py)
 bench bench-compare bench-html: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -20,7 +23,7 @@ setup: $(STAMP) ## make the environment in .venv
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,asv,parquet]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,asv,parquet,distributed]'
 	touch $@
 
 gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz for a scan of your own
@@ -29,14 +32,13 @@ gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz fo
 	@echo "report: $(RUN)/report.html"
 	$(BIN)/python -m reports gate $(RUN)
 
-nightly: $(STAMP) bench bench-html ## asv over new commits, the full sweep with peers and mutants, report, index, verdict
-	$(BIN)/python -m validation run --sweep nightly --timeout 1800 $(if $(DATA),--data "$(DATA)") --out runs/$(NOW)-nightly
-	$(BIN)/python -m reports build runs/$(NOW)-nightly
-	$(BIN)/python -m reports index runs
-	$(BIN)/python -m reports gate runs/$(NOW)-nightly
+nightly: SWEEP = nightly
+nightly: ## the full sweep with peers and mutants, verdict, report, index, then asv; see docs/nightly.md
+	@$(PYTHON) .ci/nightly.py --python $(BIN)/python --sweep "$(SWEEP)" $(if $(DATA),--data "$(DATA)") \
+		--runs "$(RUNS)" --keep $(KEEP) --bench $(BENCH)
 
 mutants: $(STAMP) ## show that every known-bad implementation is rejected, each by its own criterion
-	$(BIN)/python -m validation mutants --out runs/$(NOW)-mutants
+	$(BIN)/python -m validation mutants --out $(RUNS)/$(NOW)-mutants
 
 bench: $(STAMP) ## measure every commit of the kernels that has no complete result yet; see docs/asv.md
 	$(BIN)/asv machine --yes --machine $(BENCH_MACHINE)

@@ -1,0 +1,201 @@
+"""One night: the sweep, its verdict, report and index, old runs removed, asv over new commits, one line at the end.
+
+Called by ``make nightly``. Needs nothing but Python: the lock is taken before the environment is made.
+
+Exit codes: the gate's (0 ACCEPT, 1 REJECT, 2 bad input, 3 INCONCLUSIVE, 4 instrument failure, 5 nothing ran) or,
+where the sweep did not come to its end, the sweep's (2, 4, 5; 130 when stopped); 2 when another night is going
+on; 6 when the gate accepts and something after it failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+BUSY = 2
+STOPPED = 130
+AFTERMATH = 6
+LOCK = ".nightly.lock"
+UNFINISHED = ".nightly-unfinished"
+
+
+def tell(text: str) -> None:
+    """Write a line of the log, in order with what the commands write."""
+    sys.stdout.write(f"nightly: {text}\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def locked(runs: Path) -> Iterator[int]:
+    """Hold the one lock of all nights in a folder; gives its descriptor.
+
+    Commands inherit it: where this process is killed, the lock lasts until the command has ended as well.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            code = refuse(f"another nightly job (process {owner}) holds {runs / LOCK}; nothing was started")
+            raise SystemExit(code) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file.fileno()
+
+
+def refuse(why: str) -> int:
+    """Say on the error stream why nothing is done."""
+    sys.stderr.write(f"nightly: error: {why}\n")
+    return BUSY
+
+
+class Night:
+    """What all steps of a night need."""
+
+    def __init__(self, options: argparse.Namespace, lock: int) -> None:
+        self.options = options
+        self.lock = lock
+        self.python = options.python
+        self.failed: list[str] = []
+
+    def call(self, *command: str) -> int:
+        """Run a command; its exit code. Ctrl-C reaches the command, which ends by itself."""
+        tell("$ " + " ".join(command))
+        code = subprocess.Popen(command, pass_fds=(self.lock,)).wait()
+        return code if code >= 0 else 128 - code
+
+    def after(self, name: str, *command: str) -> bool:
+        """Run what does not decide; its failure is told in the last line."""
+        code = self.call(*command)
+        if code:
+            self.failed.append(f"{name} failed ({code})")
+        return code == 0
+
+    def state(self) -> dict[str, str | None]:
+        """Tell what has to be the same for a run to be continued."""
+        git = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+        told = subprocess.run(git, capture_output=True, text=True, check=False).stdout.splitlines()
+        commit = next((line.split()[-1] for line in told if line.startswith("# branch.oid")), None)
+        clean = commit is not None and all(line.startswith("#") for line in told)
+        data = self.options.data and str(Path(self.options.data).resolve())
+        return {"commit": commit if clean else None, "sweep": self.options.sweep, "data": data}
+
+    def sweep(self) -> tuple[Path, int]:
+        """Continue the run that an earlier night left unfinished, or make a new one."""
+        pointer = self.options.runs / UNFINISHED
+        state = self.state()
+        left = None
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            noted = json.loads(pointer.read_text())
+            if state["commit"] is not None and noted["state"] == state:
+                left = self.options.runs / Path(noted["folder"]).name
+        if left is not None and (left / "manifest.json").exists():
+            tell(f"continuing {left}, which an earlier night left unfinished at this commit")
+            code = self.measure(left, "--resume")
+            if code in (0, STOPPED):
+                return self.ended(left, code)
+            tell(f"{left} cannot be continued ({code}); starting a new run")
+        folder = self.new_folder()
+        pointer.write_text(json.dumps({"folder": folder.name, "state": state}))
+        return self.ended(folder, self.measure(folder))
+
+    def measure(self, folder: Path, *resume: str) -> int:
+        """Run the sweep into a folder; its exit code."""
+        data = ["--data", self.options.data] if self.options.data else []
+        sweep = ["--sweep", self.options.sweep, *data, "--timeout", str(self.options.timeout)]
+        return self.call(self.python, "-m", "validation", "run", *sweep, "--out", str(folder), *resume)
+
+    def ended(self, folder: Path, code: int) -> tuple[Path, int]:
+        """Forget the note about an unfinished run once it is finished."""
+        if code == 0:
+            (self.options.runs / UNFINISHED).unlink(missing_ok=True)
+        return folder, code
+
+    def new_folder(self) -> Path:
+        """Choose a folder that is not there yet; a clock that was set back gives no name twice."""
+        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        name, number = f"{stamp}-{Path(self.options.sweep).stem}", 1
+        while (folder := self.options.runs / (name if number == 1 else f"{name}-{number}")).exists():
+            number += 1
+        return folder
+
+    def gate(self, folder: Path) -> tuple[int, str]:
+        """Judge a run: the gate's exit code, and its last line."""
+        command = (self.python, "-m", "reports", "gate", str(folder))
+        tell("$ " + " ".join(command))
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, pass_fds=(self.lock,), check=False)
+        sys.stdout.write(done.stdout)
+        lines = done.stdout.strip().splitlines()
+        return done.returncode, lines[-1] if lines else "no verdict"
+
+    def history(self) -> None:
+        """Measure new commits; whatever comes of it, the verdict is there already."""
+        for target in ("bench", "bench-html"):
+            self.after(f"make {target}", self.options.make, target)
+
+    def go(self) -> int:
+        """Do all of it; the exit code."""
+        started = time.monotonic()
+        if code := self.call(self.options.make, "setup"):
+            return refuse(f"the environment cannot be made (make setup ended with {code})")
+        folder, run_code = self.sweep()
+        if run_code == STOPPED:
+            tell(f"stopped; the next night continues {folder}")
+            return STOPPED
+        gate_code, verdict = self.gate(folder)
+        reports = (self.python, "-m", "reports")
+        judged = (folder / "manifest.json").exists()
+        if judged:
+            self.after("report", *reports, "build", str(folder))
+            keep = ["--keep", str(self.options.keep), "--sweep", self.options.sweep, "--spare", str(folder)]
+            self.after("removal of old runs", *reports, "prune", str(self.options.runs), *keep)
+            self.after("index", *reports, "index", str(self.options.runs))
+        if self.options.bench == "no":
+            asv = "asv left out (BENCH=no)"
+        else:
+            before = len(self.failed)
+            self.history()
+            asv = "asv measured" if len(self.failed) == before else "asv FAILED"
+            if judged:
+                self.after("report with the new history", *reports, "build", str(folder))
+        code = run_code or gate_code or (AFTERMATH if self.failed else 0)
+        parts = [verdict, f"gate {gate_code}", asv, *self.failed]
+        if run_code:
+            parts.insert(0, f"THE SWEEP DID NOT END ({run_code})")
+        minutes = (time.monotonic() - started) / 60
+        tell(f"{'; '.join(parts)}; {folder}; {minutes:.0f} min; exit {code}")
+        return code
+
+
+def main() -> None:
+    """Read the arguments, take the lock, and go."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sweep", default="nightly")
+    parser.add_argument("--data", default=None, help="a scan of your own")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--keep", type=int, default=30, help="how many runs of the sweep stay")
+    parser.add_argument("--bench", choices=("yes", "no"), default="yes", help="asv over new commits")
+    parser.add_argument("--timeout", type=float, default=1800.0, help="seconds that one child may take")
+    parser.add_argument("--python", required=True, help="interpreter of the environment that `make setup` makes")
+    parser.add_argument("--make", default="make")
+    options = parser.parse_args()
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with locked(options.runs) as lock:
+        sys.exit(Night(options, lock).go())
+
+
+if __name__ == "__main__":
+    main()

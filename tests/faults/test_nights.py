@@ -1,0 +1,182 @@
+"""A night of ``make nightly`` in a clone: its verdict, its lock, what it continues and what it removes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.faults import runs
+
+SMOKE = ("SWEEP=smoke", "BENCH=no")
+
+
+class Clone:
+    """A clone of this repository with the working tree's files, and the present environment in it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.runs = folder / "runs"
+        subprocess.run(["git", "clone", "--quiet", "--shared", str(runs.ROOT), str(folder)], check=True)
+        self.git("config", "user.name", "test")
+        self.git("config", "user.email", "test@example.org")
+        for name in ("ptycho", "validation", "reports", "asv_bench", ".ci"):
+            shutil.rmtree(folder / name)
+            shutil.copytree(runs.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+            shutil.copy(runs.ROOT / name, folder / name)
+        self.commit("working tree")
+        binaries = folder / ".venv" / "bin"
+        binaries.mkdir(parents=True)
+        # The environment of these tests stands for the one that `make setup` would make for minutes.
+        (binaries / "python").symlink_to(sys.executable)
+        (folder / ".venv" / ".installed").touch()
+
+    def git(self, *arguments):
+        done = subprocess.run(["git", *arguments], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, subject):
+        self.git("add", "-A")
+        self.git("commit", "--quiet", "--allow-empty", "--no-verify", "-m", subject)
+
+    def start(self, *variables):
+        return subprocess.Popen(
+            ["make", "nightly", f"PYTHON={sys.executable}", *variables],
+            cwd=self.folder, env={**os.environ, "PYTHONPATH": str(self.folder)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def night(self, *variables):
+        """Run a night to its end; what it wrote, what it said of errors, and the last line of its own."""
+        process = self.start(*variables)
+        told, errors = process.communicate(timeout=1500)
+        last = [line for line in told.splitlines() if line.startswith("nightly: ")][-1:]
+        return process.returncode, told, errors, *last
+
+    def folders(self):
+        return sorted(path.parent.name for path in self.runs.glob("*/manifest.json"))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    return Clone(tmp_path_factory.mktemp("night") / "clone")
+
+
+def until(holds, process, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_second_night_is_refused_at_once(tmp_path, fault):
+    """The lock is taken before anything is set up, so that two nights cannot make one environment."""
+    row = fault("two nightly jobs at once")
+    night = [sys.executable, runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path, "--python", "true", "--bench", "no"]
+    # A first night whose `make` waits on a pipe.
+    waiting = tmp_path / "make"
+    waiting.write_text("#!/bin/sh\nread line\nexit 1\n")
+    waiting.chmod(0o755)
+    first = subprocess.Popen(
+        [*night, "--make", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        until(lambda: (tmp_path / ".nightly.lock").exists() and (tmp_path / ".nightly.lock").read_text(), first)
+        second = subprocess.run(
+            [*night, "--make", waiting], capture_output=True, text=True, timeout=20, stdin=first.stdout
+        )
+        row.tries += 1
+        row.ended(second.returncode, second.stderr.replace(str(tmp_path), "runs").replace(str(first.pid), "PID"))
+        assert second.returncode == 2
+        assert f"another nightly job (process {first.pid}) holds" in second.stderr
+        assert second.stdout == ""
+        # Where the first night's own process is killed, its command still holds the lock.
+        (command,) = psutil.Process(first.pid).children()
+        first.kill()
+        first.wait()
+        third = subprocess.run([*night, "--make", waiting], capture_output=True, text=True, timeout=20)
+        row.tries += 1
+        row.ended(third.returncode)
+        assert third.returncode == 2
+    finally:
+        first.stdin.close()
+        command.wait(20)
+        first.stdout.close()
+        first.stderr.close()
+    fourth = subprocess.run(
+        [*night, "--make", waiting], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+    )
+    assert "the environment cannot be made (make setup ended with 1)" in fourth.stderr
+    assert fourth.returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_night_from_start_to_verdict_interrupted_and_continued(clone, fault):
+    row = fault("a night is killed (its whole process group), and the next continues it")
+    process = clone.start(*SMOKE)
+    until(lambda: any(len(runs.whole_lines(folder)) >= 3 for folder in clone.runs.glob("*-smoke")), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    row.tries += 1
+    row.ended(process.returncode)
+    (folder,) = clone.runs.glob("*-smoke")
+    before = runs.whole_lines(folder)
+    code, told, errors, last = clone.night(*SMOKE)
+    assert f"nightly: continuing runs/{folder.name}, which an earlier night left unfinished" in told, errors
+    after = runs.whole_lines(folder)
+    row.lost += after[: len(before)] != before
+    row.count(runs.keys(after), runs.planned(folder))
+    row.ended(code, last.removeprefix("nightly: "))
+    assert (row.lost, row.twice) == (0, 0)
+    # The verdict of a smoke sweep is whatever the gate says: the night says the same, with the gate's code.
+    gate = runs.ask("reports", "gate", folder)
+    assert f"gate {gate.returncode};" in last
+    assert last.endswith(f"exit {gate.returncode}")
+    assert gate.stdout.splitlines()[-1] in last
+    assert "asv left out (BENCH=no)" in last
+    assert code == (2 if gate.returncode else 0)  # GNU make has one code for all failures
+    assert f"Error {gate.returncode}" in errors
+    for name in ("report.html", "verdict.json", "review.md"):
+        assert (folder / name).is_file()
+    assert (clone.runs / "index.html").is_file()
+    assert not (clone.runs / ".nightly-unfinished").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_another_commit_starts_a_new_run_and_old_ones_make_room(clone):
+    process = clone.start(*SMOKE)
+    before = set(clone.folders())
+    until(lambda: set(clone.folders()) - before, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (unfinished,) = set(clone.folders()) - before
+    assert json.loads((clone.runs / ".nightly-unfinished").read_text())["folder"] == unfinished
+    clone.commit("another commit")
+    _, told, errors, _ = clone.night(*SMOKE, "KEEP=1")
+    assert "continuing" not in told, errors
+    assert f"removed {unfinished}" in told
+    (left,) = clone.folders()
+    assert left not in {*before, unfinished}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_failing_asv_takes_no_verdict_away(clone):
+    """Without asv in the environment, ``make bench`` fails after the verdict is formed."""
+    code, told, errors, last = clone.night("SWEEP=smoke")
+    assert "VERDICT: " in last, errors
+    assert "asv FAILED; make bench failed (2)" in last
+    gate = runs.ask("reports", "gate", sorted(clone.runs.glob("*-smoke"))[-1])
+    assert last.endswith(f"exit {gate.returncode or 6}")
+    assert code == 2
+    assert told.index("VERDICT: ") < told.index("$ make bench")
