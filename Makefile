@@ -9,12 +9,13 @@ RUNS ?= runs
 RUN = $(RUNS)/$(NOW)-$(SWEEP)
 KEEP ?= 30
 BENCH ?= yes
+KILLS ?= 12
 BASE ?= main~1
 BENCH_MACHINE = $(shell $(BIN)/python asv_bench/machine.py)
 bench bench-compare bench-html: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table lint test test-slow test-both clean
+.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table lint test test-slow test-both faults clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -68,6 +69,9 @@ test-both: $(STAMP) ## the kernels' tests with the flag off and with it on
 
 test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+faults: $(STAMP) ## the fault suite, with its table; KILLS=200 for 200 random kills
+	KILLS=$(KILLS) $(BIN)/python -m pytest tests/faults
 
 clean: ## remove caches, not the environment and no results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info
