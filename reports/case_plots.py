@@ -169,7 +169,7 @@ def _cost(case: Case, series: list[Cost], name: str) -> Plot:
         for point in series
         if point.reference_cold_s is not None
     ]
-    lines = {
+    lines: dict[str, tuple[list[tuple[int, float | None]], str, str, str]] = {
         "reference, warm": ([(point.patches, point.reference_warm_s) for point in series], REFERENCE, "-", "D"),
         "reference, first call": ([(point.patches, point.reference_cold_s) for point in series], REFERENCE, "--", "d"),
         "candidate, warm": ([(point.patches, point.candidate_warm_s) for point in series], CANDIDATE, "-", "o"),

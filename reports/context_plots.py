@@ -157,7 +157,7 @@ def history(evidence: tuple[Evidence, ...], verdict: Verdict | None, policy: Pol
     return trend(points, policy)
 
 
-def trend(points: list[Point], policy: Policy) -> Plot | None:
+def trend(points: list[Point], policy: Policy, title: str = "Speedup of the recorded verdicts") -> Plot | None:
     """Draw speedups over commits in the order of their dates; at least two make a history."""
     ordered = sorted(points, key=lambda item: moment(item.created_at))[-SHOWN_HISTORY:]
     if len(ordered) < 2:
@@ -188,7 +188,7 @@ def trend(points: list[Point], policy: Policy) -> Plot | None:
         svg = to_svg(figure, "history")
     return Plot(
         name="history",
-        title="Speedup of the recorded verdicts",
+        title=title,
         caption=f"Lower bound of the warm speedup after noise, run by run; dashed: the promised {promised:g}x.",
         description="; ".join(
             f"{item.created_at[:10]}, commit {item.commit}: {item.speedup:.3g} times, {item.outcome}"
@@ -216,8 +216,9 @@ def _by_error(run: Run) -> list[CaseRow]:
 
 
 def keep_command(run: Run, folder: str) -> str | None:
-    """Command that keeps the patch `read_patch` looks for first; ``None`` where no output was compared."""
-    row = next((row for row in _by_error(run) if row.max_abs_error is not None and row.role == "candidate"), None)
+    """Command that keeps the patch `read_patch` looks for first; ``None`` where no compared output differs."""
+    compared = (row for row in _by_error(run) if row.max_abs_error is not None and row.role == "candidate")
+    row = next((row for row in compared if row.state == "failed" or row.max_abs_error), None)
     if row is None:
         return None
     candidate = "" if row.candidate == run.manifest.candidate else f" --candidate {shlex.quote(row.candidate)}"

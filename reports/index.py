@@ -98,7 +98,7 @@ def index_page(found: tuple[Entry, ...], now: datetime.datetime | None = None) -
         .get_template("index.html.jinja")
         .render(
             entries=[(entry, age(entry.created_at, now)) for entry in found],
-            plot=trend(points, read_policy()),
+            plot=trend(points, read_policy(), "Speedup of the runs"),
             csp=content_security_policy(),
             style=Markup(style()),
             markup=Markup,

@@ -174,6 +174,7 @@ def page(
         "counts_line": counts_line(verdict),
         "plots": draw(run, verdict, policy or read_policy(), evidence, patch),
         "keep_patch": None if patch is not None else keep_command(run, folder),
+        "compared": any(row.max_abs_error is not None for row in rows),
         "history": Markup(history),
         "no_history": no_history,
         "mutants": [line for line in run.lines if isinstance(line, MutantResult)],

@@ -12,11 +12,14 @@ import pytest
 
 from reports.context_plots import read_patch
 from reports.gate import judge
+from reports.history import history_page, history_section
+from reports.history_results import History, read_history
 from reports.index import entries, index_page
 from reports.page import page as make_page
 from reports.policy import read_policy
 from reports.reader import read_run
 from tests.reports import builders as b
+from tests.reports.test_history import VALUES, Made
 from tests.reports.test_outputs import HOSTILE, hostile_run, many_lines
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -67,11 +70,26 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         html = make_page(found, judge(found, POLICY), patch=read_patch(found, folder))
         (folder / "report.html").write_text(html)
     (root / "index.html").write_text(index_page(entries(root)))
+    recorded = made_history(tmp_path_factory.mktemp("repository"))
+    (root / "history.html").write_text(history_page(recorded))
+    run = runs["reject"]
+    whole = make_page(run, judge(run, POLICY), history=history_section(recorded))
+    (root / "with-history.html").write_text(whole)
     return root
 
 
-PAGES = ["accept/report.html", "reject/report.html", "hostile/report.html", "nothing/report.html",
-         "instrument/report.html", "quick/report.html", "index.html"]  # fmt: skip
+def made_history(folder: Path) -> History:
+    """Give asv's results over the commits of a made repository."""
+    made = Made(folder)
+    for index in range(len(made.hashes)):
+        made.write(index, {name: values[index] for name, values in VALUES.items()})
+    return read_history(made.config)
+
+
+PAGES = [
+    *(f"{name}/report.html" for name in ("accept", "reject", "hostile", "nothing", "instrument", "quick")),
+    "index.html", "history.html", "with-history.html",
+]  # fmt: skip
 
 
 class Opened:

@@ -60,6 +60,14 @@ def test_the_page_names_the_command_that_keeps_the_worst_patch() -> None:
     assert "--out" not in page(b.full_run(), judge(b.full_run(), POLICY), patch=patch).split("<h2>Methods")[0]
 
 
+def test_a_run_in_which_nothing_differs_says_so_and_names_no_command() -> None:
+    html = page(b.full_run(), judge(b.full_run(), POLICY))
+    assert "No compared output differs from the reference" in html
+    assert "--out DIR/patches" not in html
+    run = b.full_run(equivalence=b.equivalence(candidate_vs_reference=b.comparison(0.0, actual_dtype="complex128")))
+    assert b.case().case_id in str(context_plots.keep_command(run, "DIR"))
+
+
 def test_a_run_without_comparisons_has_no_patch_to_keep() -> None:
     run = b.make([b.calibration()])
     assert context_plots.keep_command(run, "runs/a") is None
