@@ -104,3 +104,8 @@ def test_the_real_part_and_the_imaginary_part_are_both_looked_at():
     up = np.nextafter(np.float32(1), np.float32(2))
     assert judged(expected, np.complex64([up + 1j])).max_ulp == 1
     assert judged(expected, np.complex64([complex(1, up)])).max_ulp == 1
+
+
+def test_steps_are_those_of_float32_also_between_float64_numbers():
+    found = judged(np.ones(3), np.array([1.0, np.nextafter(np.float32(1), np.float32(2)), 1 + 1e-12]))
+    assert found.max_ulp == 1

@@ -122,3 +122,49 @@ def test_placement_and_its_adjoint_give_one_inner_product(M):
     first = 4 - M // 2
     outside[:, first : first + M, first : first + M] = False
     assert not back[outside].any()
+
+
+@pytest.mark.parametrize("function", ["shift_and_sum", "shift_and_sum_adjoint"])
+def test_as_many_offsets_as_patches_are_needed(function):
+    patches, positions = random((4, 8, 8, 1), np.complex64), NEAR.reshape(4, 1, 1, 2)
+    first = patches[:3] if function == "shift_and_sum" else random((12, 12, 1), np.complex64)
+    arguments = (positions, 4) if function == "shift_and_sum" else ((3, 8, 8, 1), positions, 4)
+    with pytest.raises(ValueError, match="zip"):
+        getattr(oracle, function)(first, *arguments)
+
+
+def test_the_mean_of_many_positions_is_taken_in_float64():
+    positions = np.full((100_000, 1, 1, 2), 1000.1, np.float32)
+    positions[0] = 900.0
+    assert positions.mean(axis=0).ravel()[0] != np.float32(positions.mean(axis=0, dtype=np.float64).ravel()[0])
+    moved = 900.0 - np.float32(positions.mean(axis=0, dtype=np.float64).ravel()[0])
+    assert oracle.canvas_size(positions, 2) == 2 + 2 * (math.ceil(-moved) + math.ceil(-moved) % 2)
+    assert oracle._adjusted(positions)[0][0, 0] == np.float32(moved)
+
+
+def far_apart():
+    """Three patches a thousand pixels apart, and where the middle one begins: (positions, pad, column, distance).
+
+    The distance of that canvas pixel to the patch's first, formed in float32, where it is some 3e-5 wide.
+    """
+    positions = np.array([[-500.0, 0.0], [0.3, 0.0], [500.0, 0.0]]).reshape(3, 1, 1, 2)
+    moved = np.float32(0.3) - np.float32(0.1)
+    pad = (oracle.canvas_size(positions, 2) - 2) // 2
+    column = pad
+    distance = float(np.float32(column) - moved - np.float32(pad))
+    assert abs(distance + float(moved)) > 1e-6
+    return positions, pad, column, distance
+
+
+def test_the_coordinates_of_the_canvas_are_float32():
+    positions, pad, column, distance = far_apart()
+    canvas = oracle.shift_and_sum(np.ones((3, 2, 2, 1), np.complex64), positions, 2)
+    assert canvas[pad, column, 0] == pytest.approx(1 + distance, abs=1e-7)
+
+
+def test_the_coordinates_of_the_adjoint_are_float32_too():
+    positions, pad, column, distance = far_apart()
+    canvas = np.zeros((2 * pad + 2, 2 * pad + 2, 1), np.complex64)
+    canvas[pad, column] = 1
+    back = oracle.shift_and_sum_adjoint(canvas, (3, 2, 2, 1), positions, 2)
+    assert back[1, 0, 0, 0] == pytest.approx(1 + distance, abs=1e-7)

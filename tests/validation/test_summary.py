@@ -112,4 +112,13 @@ def test_a_run_that_took_no_time_has_no_share(tmp_path):
     folder.append(make_calibration())
     summary = summarise(folder)
     assert summary.overhead_share is None
-    assert "outside measured calls" not in one_line(summary)
+    assert ", missing 1; judge it with" in one_line(summary)
+
+
+def test_time_that_is_not_known_does_not_count(tmp_path):
+    folder = results.RunFolder.create(tmp_path / "run", make_manifest(("case-0", "case-1")))
+    folder.append(make_result("case-0"))
+    folder.append(msgspec.structs.replace(make_result("case-1"), wall_s=0.0, measured_s=0.0))
+    assert summarise(folder).overhead_share == pytest.approx(0.5)
+    share = msgspec.structs.replace(summarise(folder), overhead_share=0.996)
+    assert "100 % outside measured calls" in one_line(share)
