@@ -35,7 +35,8 @@ def test_one_info_line_names_the_implementation_and_the_reason(caplog):
     implementation_used(caplog)
     (record,) = caplog.records
     assert record.levelno == logging.INFO
-    assert record.getMessage() == "patch extraction: iterative implementation, set by params.cfg"
+    name = "batched" if ModelConfig().use_batched_patch_extraction else "iterative"
+    assert record.getMessage() == f"patch extraction: {name} implementation, set by params.cfg"
 
 
 def test_the_implementation_that_is_logged_is_the_one_that_runs(caplog, monkeypatch):
@@ -78,12 +79,12 @@ def test_anything_else_in_the_environment_is_an_error(caplog, monkeypatch):
 
 
 def test_the_legacy_dictionary_comes_before_the_default(caplog):
-    update_legacy_dict(params.cfg, ModelConfig(use_batched_patch_extraction=True))
-    assert implementation_used(caplog) == ("batched", "params.cfg")
+    names = {True: "batched", False: "iterative"}
+    default = ModelConfig().use_batched_patch_extraction
+    update_legacy_dict(params.cfg, ModelConfig(use_batched_patch_extraction=not default))
+    assert implementation_used(caplog) == (names[not default], "params.cfg")
     del params.cfg[raw_data.FLAG]
-    name, source = implementation_used(caplog)
-    assert source == "the default"
-    assert name == ("batched" if ModelConfig().use_batched_patch_extraction else "iterative")
+    assert implementation_used(caplog) == (names[default], "the default")
 
 
 def test_the_flag_must_be_a_boolean():
@@ -115,13 +116,14 @@ def test_the_iterative_implementation_is_deprecated_once_the_batched_one_is_the_
     monkeypatch.setattr(raw_data, "ModelConfig", functools.partial(ModelConfig, use_batched_patch_extraction=default))
     image = make_object()
     offsets = to_offsets(make_positions("interior", 4, *image.shape), 2)
-    monkeypatch.setenv(VARIABLE, "0")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        raw_data.get_image_patches(image, *offsets, N=8, gridsize=2)
-    assert [warning.category for warning in caught] == [DeprecationWarning] * default
+    caught = {}
+    for value in ("0", "1"):
+        monkeypatch.setenv(VARIABLE, value)
+        with warnings.catch_warnings(record=True) as caught[value]:
+            warnings.simplefilter("always")
+            raw_data.get_image_patches(image, *offsets, N=8, gridsize=2)
+    assert [warning.category for warning in caught["0"]] == [DeprecationWarning] * default
+    assert caught["1"] == []
     if default:
-        assert VARIABLE in str(caught[0].message)
-        assert caught[0].filename == __file__
-    monkeypatch.setenv(VARIABLE, "1")
-    raw_data.get_image_patches(image, *offsets, N=8, gridsize=2)  # a warning would be an error here
+        assert VARIABLE in str(caught["0"][0].message)
+        assert caught["0"][0].filename == __file__
