@@ -22,6 +22,9 @@ INTERRUPTED = 130
 policy_option = click.option(
     "--policy", metavar="FILE", help="Thresholds other than the promised ones; a looser one marks the verdict RELAXED."
 )
+machine_option = click.option(
+    "--machine", metavar="FINGERPRINT", help="Judge the lines of this machine class; a cluster may have several."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +33,7 @@ def cli(debug: bool) -> None:
     """Judge the runs of python -m validation, and draw them."""
 
 
-def _judged(folder: str, policy: str | None) -> tuple[Run, Verdict]:
+def _judged(folder: str, policy: str | None, machine: str | None = None) -> tuple[Run, Verdict]:
     from pathlib import Path
 
     from reports.gate import judge
@@ -38,7 +41,7 @@ def _judged(folder: str, policy: str | None) -> tuple[Run, Verdict]:
     from reports.reader import read_run
 
     folder = str(Path(folder))
-    run = read_run(folder)
+    run = read_run(folder, machine)
     return run, judge(run, read_policy(policy), folder)
 
 
@@ -63,8 +66,9 @@ def _write_verdict(verdict: Verdict, folder: Path) -> None:
 @cli.command()
 @click.argument("folder", metavar="DIR")
 @policy_option
+@machine_option
 @click.pass_context
-def gate(context: click.Context, folder: str, policy: str | None) -> None:
+def gate(context: click.Context, folder: str, policy: str | None, machine: str | None) -> None:
     """Judge the run in DIR, and leave with the verdict's exit code.
 
     Writes verdict.json, review.md, junit.xml, badge.svg and summary.md (also to GITHUB_STEP_SUMMARY) in DIR.
@@ -74,7 +78,7 @@ def gate(context: click.Context, folder: str, policy: str | None) -> None:
 
     from reports import texts
 
-    _, verdict = _judged(folder, policy)
+    _, verdict = _judged(folder, policy, machine)
     _write_verdict(verdict, Path(folder))
     click.echo(texts.terminal(verdict))
     context.exit(verdict.exit_code)
@@ -83,13 +87,14 @@ def gate(context: click.Context, folder: str, policy: str | None) -> None:
 @cli.command()
 @click.argument("folder", metavar="DIR")
 @policy_option
+@machine_option
 @click.option(
     "--history",
     "results",
     metavar="RESULTS",
     help="Folder of asv's results, drawn as the history [that of ./asv.conf.json, if it holds any].",
 )
-def build(folder: str, policy: str | None, results: str | None) -> None:
+def build(folder: str, policy: str | None, machine: str | None, results: str | None) -> None:
     """Write DIR/report.html, one file that needs nothing else.
 
     Patches that python -m validation reproduce left in DIR/patches are drawn: the worst of them.
@@ -103,7 +108,7 @@ def build(folder: str, policy: str | None, results: str | None) -> None:
     from reports.page import page
     from reports.policy import read_policy
 
-    run, verdict = _judged(folder, policy)
+    run, verdict = _judged(folder, policy, machine)
     target = Path(folder) / "report.html"
     section, reason = section_or_reason(Path(results) if results is not None else None)
     html = page(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from reports.errors import InputError
-from reports.records import SCHEMA_VERSIONS, Manifest, ResultLine, Run
+from reports.records import SCHEMA_VERSIONS, CalibrationResult, Manifest, ResultLine, Run
 
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
@@ -109,14 +110,57 @@ def _single(what: str, values: Iterable[tuple[str, str]]) -> None:
             )
 
 
-def make_run(manifest: Manifest, lines: Iterable[ResultLine]) -> Run:
+def _one_machine(manifest: Manifest, lines: Sequence[ResultLine]) -> None:
+    """See that all lines are of the manifest's machine."""
+    classes = Counter(line.provenance.machine.fingerprint for line in lines)
+    if set(classes) <= {manifest.provenance.machine.fingerprint}:
+        return
+    shown = ", ".join(f"{name} ({count} lines)" for name, count in sorted(classes.items()))
+    raise InputError(
+        f"all lines of a run must have the same machine fingerprint, {manifest.provenance.machine.fingerprint} of "
+        f"{MANIFEST}, got {shown}; results of different machines are never mixed in one verdict: "
+        "judge one machine class with --machine FINGERPRINT"
+    )
+
+
+def of_machine(manifest: Manifest, lines: Sequence[ResultLine], machine: str) -> tuple[Manifest, list[ResultLine]]:
+    """Leave out the lines of other machines: what is left is a run of that machine, the rest of its plan missing.
+
+    Raises
+    ------
+    InputError
+        If no line is of that machine.
+    """
+    kept = [line for line in lines if line.provenance.machine.fingerprint == machine]
+    if not kept:
+        there = sorted({line.provenance.machine.fingerprint for line in lines})
+        raise InputError(f"--machine must be one of {', '.join(there) or 'none, as nothing ran'}, got {machine!r}")
+    origin = msgspec.structs.replace(manifest.provenance, machine=kept[0].provenance.machine)
+    own = [
+        msgspec.structs.replace(line, other_machine=None) if isinstance(line, CalibrationResult) else line
+        for line in kept
+    ]
+    return msgspec.structs.replace(manifest, provenance=origin), own
+
+
+def make_run(manifest: Manifest, lines: Iterable[ResultLine], machine: str | None = None) -> Run:
     """Put manifest and lines together, and see that they may be judged together.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    lines : iterable of ResultLine
+    machine : str, optional
+        Fingerprint of the one machine whose lines count.
 
     Raises
     ------
     InputError
         If run ids, machines or kernel digests are mixed, or a line comes twice.
     """
+    lines = list(lines)
+    if machine is not None:
+        manifest, lines = of_machine(manifest, lines, machine)
     ordered = tuple(sorted(lines, key=lambda line: line.key))
     for before, after in itertools.pairwise(ordered):
         if before.key == after.key:
@@ -132,18 +176,20 @@ def make_run(manifest: Manifest, lines: Iterable[ResultLine]) -> Run:
         planned.add(item.key)
     sources = [(MANIFEST, manifest.provenance), *((line.key, line.provenance) for line in ordered)]
     _single("run_id", [(manifest.run_id, MANIFEST), *((line.run_id, line.key) for line in ordered)])
-    _single("machine fingerprint", ((origin.machine.fingerprint, where) for where, origin in sources))
+    _one_machine(manifest, ordered)
     _single("kernel digest", ((origin.kernel_digest, where) for where, origin in sources))
     return Run(manifest=manifest, lines=ordered)
 
 
-def read_run(folder: str | Path) -> Run:
+def read_run(folder: str | Path, machine: str | None = None) -> Run:
     """Read a run folder.
 
     Parameters
     ----------
     folder : str or Path
         Holds ``manifest.json`` and ``results.jsonl`` (which may be absent: then nothing ran).
+    machine : str, optional
+        Fingerprint of the one machine whose lines count; a run on a cluster may hold several.
 
     Returns
     -------
@@ -156,4 +202,4 @@ def read_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    return make_run(manifest, _read_lines(folder / RESULTS, manifest))
+    return make_run(manifest, _read_lines(folder / RESULTS, manifest), machine)
