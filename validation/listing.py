@@ -18,7 +18,7 @@ from validation.timing import LONG_LOOP_PATCHES, SLOW_CALL_S
 from validation.workloads import predicted_bytes
 
 # Measured on two cores, rough: a child with its inputs and first call, and what else a line may be.
-CHILD_S = 1.0
+CHILD_S = 0.7
 LINE_S = {ProbeItem: 1.5, SuiteItem: 90.0, MutantItem: 8.0}
 
 
@@ -39,20 +39,21 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
     if not isinstance(item, CaseItem):
         return LINE_S[type(item)]
     case, protocol = item.planned.case, sweep.protocol
-    left_out = law.reason_to_leave_out(item.planned) is not None
-    first_s = 0.0 if left_out else law.predict_s(case)
-    warm_s = 0.0 if left_out else first_s - law.fit()[0]
+    start_s, call_s = law.fit()[0], law.predict_s(case)
+    warm_s = call_s - start_s
     total_s = 0.0
     if "equivalence" in item.checks:
-        total_s += CHILD_S if shared else 2 * CHILD_S + first_s
+        compared = law.reason_to_leave_out(item.planned) is None
+        total_s += CHILD_S if shared else 2 * CHILD_S + (call_s if compared else 0.0)
     if "time" in item.checks:
         long_loop = case.kernel == "patch_extraction" and case.batch * case.gridsize**2 >= LONG_LOOP_PATCHES
         calls = 0 if long_loop else 1 + protocol.discarded
         calls += 1 if long_loop and warm_s > SLOW_CALL_S else protocol.samples
-        total_s += replicates(item.planned, protocol) * (3 * CHILD_S + law.fit()[0] + calls * warm_s)
+        of_reference_s = start_s + calls * warm_s if law.times_reference(item.planned) else 0.0
+        total_s += replicates(item.planned, protocol) * (3 * CHILD_S + of_reference_s)
     if "memory" in item.checks:
         calls = 1 if case.kernel == "patch_extraction" else 2
-        total_s += (protocol.memory_pairs + 1) * (CHILD_S + law.fit()[0] + calls * warm_s)
+        total_s += (protocol.memory_pairs + 1) * (CHILD_S + start_s + calls * warm_s)
     return total_s
 
 

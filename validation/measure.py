@@ -230,13 +230,13 @@ def _pair(
 def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing:
     """Replicate pairs and A/A pairs of the candidate on one shuffled schedule, and the copy of the output.
 
-    A context case has fewer of both, and only the A/A pairs where the loop is left out. A contended replicate
+    A context case has fewer of both, and only the A/A pairs where the loop is long. A contended replicate
     is thrown away and repeated, as often as half the schedule is long; when that is used up the machine is not
     quiet, replicates stay as they are, and the noise floor says so.
     """
     case = planned.case
     k = replicates(planned, bench.protocol)
-    with_reference = k if bench.law.reason_to_leave_out(planned) is None else 0
+    with_reference = k if bench.law.times_reference(planned) else 0
     schedule = [
         *(("pair", order) for order in balanced_orders(with_reference, f"pair {case.case_id}")),
         *(("noise", order) for order in balanced_orders(k, f"noise {case.case_id}")),

@@ -125,11 +125,11 @@ def _scan(rng: np.random.Generator, case: Case, scan_path: str) -> Positions:
     positions = np.stack([xcoords, ycoords], axis=1).astype(np.float64)
     positions *= [case.width / found.shape[1], case.height / found.shape[0]]
     channels = case.gridsize**2
-    members = np.empty((case.batch, channels, 2))
-    for group in range(case.batch):
-        centre = positions[group % len(positions)]
+    around = np.empty((min(case.batch, len(positions)), channels, 2))
+    for group, centre in enumerate(positions[: case.batch]):
         nearest = np.argsort(((positions - centre) ** 2).sum(axis=1), kind="stable")
-        members[group] = positions[nearest[np.arange(channels) % len(nearest)]]
+        around[group] = positions[nearest[np.arange(channels) % len(nearest)]]
+    members = around[np.arange(case.batch) % max(1, len(positions))]
     jitter = rng.uniform(-0.5, 0.5, members.shape)
     jitter[: len(positions)] = 0.0
     return np.asarray((members + jitter).reshape(-1, 2))

@@ -58,9 +58,15 @@ def test_the_loop_is_never_left_out_where_time_or_memory_is_judged(checks):
 
 
 def test_the_loop_is_left_out_where_it_is_long_and_its_time_is_context():
-    checks = ("equivalence", "time")
-    assert ReferenceLaw().reason_to_leave_out(planned(5000, checks, context=True)) is not None
-    assert ReferenceLaw().reason_to_leave_out(planned(100, checks, context=True)) is None
+    law, checks = ReferenceLaw(), ("equivalence", "time")
+    compared = [law.reason_to_leave_out(planned(batch, checks, context=True)) is None for batch in (100, 2500, 5000)]
+    timed = [law.times_reference(planned(batch, checks, context=True)) for batch in (100, 2500, 5000)]
+    assert compared == [True, True, False]
+    assert timed == [True, False, False]
+
+
+def test_the_loop_is_always_timed_where_its_time_is_judged():
+    assert ReferenceLaw().times_reference(planned(5000, ("time",)))
 
 
 def test_the_loop_runs_where_it_is_affordable():

@@ -37,6 +37,7 @@ def test_a_case_that_is_judged_has_all_replicates_and_context_has_fewer():
 
 def test_where_the_loop_is_left_out_the_candidate_is_timed_alone_and_the_line_says_why(bench, monkeypatch):
     monkeypatch.setattr(law, "PIXELS_MOVED_LIMIT", 1)
+    monkeypatch.setattr(law, "CONTEXT_PIXELS_LIMIT", 1)
     found = measure.measure(bench, context_case(), "batched", TIMED)
     assert found.timing.pairs == ()
     assert len(found.timing.noise_pairs) == 3
@@ -47,6 +48,7 @@ def test_where_the_loop_is_left_out_the_candidate_is_timed_alone_and_the_line_sa
     assert "4 passes over" in found.equivalence.reference_left_out
 
 
+@pytest.mark.slow
 def test_the_loop_of_a_context_case_is_timed_where_it_is_short(bench):
     found = measure.measure(bench, context_case(), "batched", TIMED)
     assert [(pair.reference.implementation, pair.candidate.implementation) for pair in found.timing.pairs] == [
