@@ -193,8 +193,12 @@ def main() -> None:
     parser.add_argument("--make", default="make")
     options = parser.parse_args()
     signal.signal(signal.SIGINT, lambda *_: None)
-    with locked(options.runs) as lock:
-        sys.exit(Night(options, lock).go())
+    try:
+        with locked(options.runs) as lock:
+            code = Night(options, lock).go()
+    except OSError as error:
+        code = refuse(f"{error.filename or options.runs}: {(error.strerror or str(error)).lower()}")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

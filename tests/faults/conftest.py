@@ -5,6 +5,8 @@ import dataclasses
 
 import pytest
 
+from tests.faults import runs
+
 COLUMNS = ("fault", "tries", "lost", "twice", "exit codes", "what is said", "held")
 _ledger = pytest.StashKey()
 _outcome = pytest.StashKey()
@@ -63,6 +65,16 @@ def fault(request):
     passed = request.node.stash.get(_outcome, False)
     for row in opened:
         row.held = passed and row.tries > 0 and row.lost == row.twice == 0
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A folder with a sweep file and its finished run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "sweep.toml").write_text(runs.FEW)
+    done = runs.finish(folder / "sweep.toml", folder / "run", timeout=250)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter, config):

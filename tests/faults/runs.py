@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from validation import results
@@ -61,5 +62,14 @@ def planned(out):
 def error_line(done):
     """The one line that a refused command says."""
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: "), line
+    assert "error: " in line, line
     return line
+
+
+def until(holds, process, seconds=300):
+    """Wait until something holds, while a process runs."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

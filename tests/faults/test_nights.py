@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -34,7 +33,8 @@ class Clone:
         binaries = folder / ".venv" / "bin"
         binaries.mkdir(parents=True)
         # The environment of these tests stands for the one that `make setup` would make for minutes.
-        (binaries / "python").symlink_to(sys.executable)
+        (binaries / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (binaries / "python").chmod(0o755)
         (folder / ".venv" / ".installed").touch()
 
     def git(self, *arguments):
@@ -69,14 +69,6 @@ def clone(tmp_path_factory):
     return Clone(tmp_path_factory.mktemp("night") / "clone")
 
 
-def until(holds, process, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_second_night_is_refused_at_once(tmp_path, fault):
     """The lock is taken before anything is set up, so that two nights cannot make one environment."""
     row = fault("two nightly jobs at once")
@@ -89,7 +81,7 @@ def test_a_second_night_is_refused_at_once(tmp_path, fault):
         [*night, "--make", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
-        until(lambda: (tmp_path / ".nightly.lock").exists() and (tmp_path / ".nightly.lock").read_text(), first)
+        runs.until(lambda: (tmp_path / ".nightly.lock").exists() and (tmp_path / ".nightly.lock").read_text(), first)
         second = subprocess.run(
             [*night, "--make", waiting], capture_output=True, text=True, timeout=20, stdin=first.stdout
         )
@@ -123,7 +115,7 @@ def test_a_second_night_is_refused_at_once(tmp_path, fault):
 def test_a_night_from_start_to_verdict_interrupted_and_continued(clone, fault):
     row = fault("a night is killed (its whole process group), and the next continues it")
     process = clone.start(*SMOKE)
-    until(lambda: any(len(runs.whole_lines(folder)) >= 3 for folder in clone.runs.glob("*-smoke")), process)
+    runs.until(lambda: any(len(runs.whole_lines(folder)) >= 3 for folder in clone.runs.glob("*-smoke")), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     row.tries += 1
@@ -156,7 +148,7 @@ def test_a_night_from_start_to_verdict_interrupted_and_continued(clone, fault):
 def test_another_commit_starts_a_new_run_and_old_ones_make_room(clone):
     process = clone.start(*SMOKE)
     before = set(clone.folders())
-    until(lambda: set(clone.folders()) - before, process)
+    runs.until(lambda: set(clone.folders()) - before, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     (unfinished,) = set(clone.folders()) - before
