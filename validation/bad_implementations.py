@@ -7,6 +7,7 @@ kernel's function; the catalogue is `validation.mutants`.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -174,8 +175,58 @@ def batch_dependent(**arguments: Any) -> Any:
     """Above four groups the last bit of the real part is another."""
     out = _right(**arguments)
     if len(out) > 4:
-        out.real[...] = np.nextafter(out.real, np.float32(2))
+        _other_rounding(out)
     return out
+
+
+def half_pixel(**arguments: Any) -> Any:
+    """Sample half a pixel to the right."""
+    return _with_offsets(arguments, _total(arguments) + np.array([0.5, 0.0])[:, None])
+
+
+def _other_rounding(part: NDArray[np.complex64]) -> None:
+    part.real[...] = np.nextafter(part.real, np.float32(2))
+
+
+def order_dependent(**arguments: Any) -> Any:
+    """Round the first group of the batch another way, whichever it is."""
+    out = _right(**arguments)
+    _other_rounding(out[:1])
+    return out
+
+
+def changes_inputs(**arguments: Any) -> Any:
+    """Sum the offsets in the caller's array."""
+    out = _right(**arguments)
+    arguments["local_offsets"] += arguments["global_offsets"]
+    return out
+
+
+def thread_dependent(**arguments: Any) -> Any:
+    """Round another way where only one thread may run."""
+    import os
+
+    out = _right(**arguments)
+    if os.environ.get("TF_NUM_INTRAOP_THREADS") == "1":
+        _other_rounding(out)
+    return out
+
+
+def tracemalloc_meter(**arguments: Any) -> Any:
+    """Read the blocks of the calibration by what tracemalloc saw; the result is the readings, bytes."""
+    import tracemalloc
+
+    from validation import calibration
+
+    def traced(function: Callable[[], float]) -> tuple[int, int, float]:
+        tracemalloc.start()
+        try:
+            result = function()
+            return 0, tracemalloc.get_traced_memory()[1], result
+        finally:
+            tracemalloc.stop()
+
+    return np.array([check.measured for check in calibration.memory_meter(traced)])
 
 
 def _nothing(arguments: dict[str, Any]) -> NDArray[np.complex64]:
@@ -202,6 +253,11 @@ def lasts_200_ms(**arguments: Any) -> Any:
     return _last(arguments, 0.2, first_s=1.5)
 
 
+def lasts_100_ms(**arguments: Any) -> Any:
+    """Clock standard: twice as fast."""
+    return _last(arguments, 0.1)
+
+
 def lasts_22_ms(**arguments: Any) -> Any:
     """Clock standard: nine times as fast."""
     return _last(arguments, 0.2 / 9)
@@ -210,6 +266,16 @@ def lasts_22_ms(**arguments: Any) -> Any:
 def lasts_10_ms(**arguments: Any) -> Any:
     """Clock standard: twenty times as fast."""
     return _last(arguments, 0.01)
+
+
+def lasts_5_ms(**arguments: Any) -> Any:
+    """Clock standard: forty times as fast."""
+    return _last(arguments, 0.005)
+
+
+def starts_slowly(**arguments: Any) -> Any:
+    """Last 10 ms, and 300 in the first call."""
+    return _last(arguments, 0.01, first_s=0.3)
 
 
 def _hold(arguments: dict[str, Any], mebibytes: int) -> NDArray[np.complex64]:

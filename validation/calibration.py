@@ -21,6 +21,7 @@ BLOCK_BYTES = 256 * 2**20
 OFF_BY = 2e-6
 _REPETITIONS = 5
 _SAMPLE_S = 0.01
+HighWater = Callable[[Callable[[], float]], tuple[int, int, float]]
 _CASE = Case(
     case_id="calibration",
     kernel="patch_extraction",
@@ -80,14 +81,22 @@ def _touch_tensorflow() -> float:
     return float(block[-1])
 
 
-def memory_meter() -> tuple[CalibrationCheck, ...]:
-    """Read a block that is touched and freed at once, cold through NumPy, warm through TensorFlow."""
+def memory_meter(high_water: HighWater | None = None) -> tuple[CalibrationCheck, ...]:
+    """Read a block that is touched and freed at once, warm, through NumPy and through TensorFlow.
+
+    Parameters
+    ----------
+    high_water : callable
+        Runs a function and gives bytes before it and at its peak, and its result; the meter of the
+        measurements where it is left out.
+    """
+    high_water = high_water or memory.high_water
     limit = 0.02 if memory.meter() == memory.KERNEL_METER else 0.1
     found = []
     touches: tuple[tuple[str, Callable[[], float]], ...] = (("NumPy", _touch_numpy), ("TensorFlow", _touch_tensorflow))
     for name, touch in touches:
         touch()  # so that what is read is a warm call, where an arena would hide the block
-        baseline, peak, _ = memory.high_water(touch)
+        baseline, peak, _ = high_water(touch)
         found.append(check(f"memory: {name}", BLOCK_BYTES, peak - baseline, limit, "bytes", memory.meter()))
     return tuple(found)
 

@@ -10,7 +10,8 @@ from typing import Any
 from validation import measure, provenance, scans
 from validation.declaration import now
 from validation.errors import InstrumentError, UsageError
-from validation.gallery import PROTOCOL, Gallery, run_mutants, was_caught
+from validation.gallery import Gallery, run_mutants, was_caught
+from validation.gallery_bench import PROTOCOL
 from validation.mutants import MUTANTS
 from validation.records import SCHEMA_VERSION
 from validation.results import check_writable

@@ -1,7 +1,8 @@
 """The gallery of known-bad implementations and harness faults, each with the criterion that must reject it.
 
 D1 to D10 really shipped somewhere; the others are ways in which a gate can be fooled. What they do is in
-`validation.bad_implementations`, how they are run in `validation.gallery`; ``docs/mutants.md`` is the catalogue.
+`validation.bad_implementations` and `validation.bad_placements`, how they are run in `validation.gallery`;
+``docs/mutants.md`` is the catalogue.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from typing import Literal
 
 from validation.kernels import Implementation
-from validation.records import Record
+from validation.records import Kernel, Record
 
-Measured = Literal["output", "probe", "speed", "clock", "memory", "held", "failure", "record"]
+Measured = Literal[
+    "output", "together", "probe", "speed", "clock", "promise", "memory", "held", "failure", "meter", "suite",
+    "gallery", "record",
+]  # fmt: skip
 
 
 class Mutant(Record, frozen=True, kw_only=True):
@@ -26,9 +30,13 @@ class Mutant(Record, frozen=True, kw_only=True):
     expected_criterion : str
         The criterion that must reject it.
     measured : str
-        What is measured of it, the rest being the control's: its ``output``; a ``probe``; its ``speed`` against
-        the reference; its ``clock`` reading or ``held`` memory against a standard; its ``memory`` against the
-        reference; its ``failure``; or nothing, where the fault is in the ``record``.
+        What is measured of it, the rest being the control's: its ``output``; its output where reference and
+        candidate are wrong ``together``; a ``probe``; its ``speed`` against the reference; its ``clock`` reading or
+        ``held`` memory against a standard; the clock at the case of a ``promise``; its ``memory`` against the
+        reference; its ``failure``; the calibration with another ``meter``; a test ``suite``; what the ``gallery``
+        itself let through; or nothing, where the fault is in the ``record``.
+    kernel : str
+        Which kernel it is an implementation of.
     probe : str or None
         Which probe.
     atol : float
@@ -40,23 +48,40 @@ class Mutant(Record, frozen=True, kw_only=True):
     description: str
     expected_criterion: str
     measured: Measured
+    kernel: Kernel = "patch_extraction"
     probe: str | None = None
     atol: float = 1e-6
 
 
-def _output(name: str, defect: str, description: str, *, atol: float = 1e-6) -> Mutant:
+def _output(
+    name: str, defect: str, description: str, *, atol: float = 1e-6, kernel: Kernel = "patch_extraction"
+) -> Mutant:
     return Mutant(
         name=name,
         defect=defect,
         description=description,
         expected_criterion="correctness",
         measured="output",
+        kernel=kernel,
         atol=atol,
     )
 
 
-def _other(name: str, defect: str, measured: Measured, expected: str, description: str) -> Mutant:
-    return Mutant(name=name, defect=defect, description=description, expected_criterion=expected, measured=measured)
+def _placed(name: str, defect: str, description: str) -> Mutant:
+    return _output(name, defect, description, kernel="reassembly")
+
+
+def _other(
+    name: str, defect: str, measured: Measured, expected: str, description: str, kernel: Kernel = "patch_extraction"
+) -> Mutant:
+    return Mutant(
+        name=name,
+        defect=defect,
+        description=description,
+        expected_criterion=expected,
+        measured=measured,
+        kernel=kernel,
+    )
 
 
 def _probe(name: str, probe: str, description: str) -> Mutant:
@@ -85,7 +110,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _output("one_element", "METHOD", "one element wrong by 2e-6"),
     _output("wrong_dtype", "METHOD", "complex128 instead of complex64"),
     _output("unwritten_patch", "METHOD", "one patch never written"),
+    _other(
+        "half_pixel", "METHOD", "together", "oracle_agreement", "reference and candidate off by the same half pixel"
+    ),
     _other("nine_times", "METHOD", "clock", "speed", "a speedup of 9 where 10 is promised"),
+    _other("starts_slowly", "METHOD", "clock", "cold_speed", "20 times as fast once warm, 5 times in the first call"),
     _other("slow_inside", "METHOD", "speed", "speed", "a fast arm that calls the slow one"),
     _other("third_more_memory", "METHOD", "held", "memory", "1.3 times the memory where 1.2 is allowed"),
     _other("missing_case", "METHOD", "record", "completeness", "a planned case that was never run"),
@@ -93,27 +122,67 @@ MUTANTS: tuple[Mutant, ...] = (
     _other("takes_all_memory", "METHOD", "failure", "memory", "an allocation far above the limit"),
     _probe("kept_result", "earlier_calls", "the result of the first call kept and given for every other"),
     _probe("batch_dependent", "batch_size", "other rounding above four groups, within the tolerance"),
+    _probe("order_dependent", "order", "other rounding in the first group, whichever it is, within the tolerance"),
+    _probe("changes_inputs", "inputs_unchanged", "the offsets are summed in place"),
+    _probe("thread_dependent", "threads", "other rounding on one thread, within the tolerance"),
+    _placed("placed_swapped", "D6", "reassembly: x and y swapped"),
+    _placed("placed_by_one_axis", "D2", "reassembly: x serves both axes"),
+    _placed("mean_kept", "METHOD", "reassembly: the mean offset is not subtracted"),
+    _placed("last_one_wins", "METHOD", "reassembly: patches assigned where they should be added"),
+    _placed("rest_forgotten", "METHOD", "reassembly: the last chunk left out where it is not a whole one"),
+    _other(
+        "canvas_per_patch", "D3", "memory", "memory", "reassembly: as many canvases at once as patches", "reassembly"
+    ),
+    _other(
+        "placed_twice_as_fast",
+        "METHOD",
+        "promise",
+        "reassembly",
+        "twice as fast as the loop where 20 times is promised",
+    ),
+    _other(
+        "tracemalloc_meter", "D3", "meter", "calibration", "memory read by tracemalloc, which sees none of TensorFlow's"
+    ),
+    _other(
+        "breaks_the_suite",
+        "METHOD",
+        "suite",
+        "suite",
+        "a checkout whose tests pass with the flag off and fail with it on",
+    ),
+    _other("let_through", "METHOD", "gallery", "mutants", "a gallery in which the gate let a known-bad one through"),
 )
 
 # Standards for clock and memory: they last, or hold, what their name says, and compute nothing.
-STANDARDS = ("lasts_200_ms", "lasts_22_ms", "lasts_10_ms", "holds_100_mib", "holds_105_mib", "holds_130_mib")
+STANDARDS = (
+    "lasts_200_ms", "lasts_100_ms", "lasts_22_ms", "lasts_10_ms", "lasts_5_ms", "holds_100_mib", "holds_105_mib",
+    "holds_130_mib",
+)  # fmt: skip
 # Mutants that a standard stands for.
-STANDS_FOR = {"nine_times": "lasts_22_ms", "third_more_memory": "holds_130_mib"}
-
-_MODULE = "validation.bad_implementations"
+STANDS_FOR = {
+    "nine_times": "lasts_22_ms",
+    "placed_twice_as_fast": "lasts_100_ms",
+    "third_more_memory": "holds_130_mib",
+}
+# Mutants that are a fault of the harness or of a checkout, and no implementation.
+_FAULTS = ("record", "suite", "gallery")
+_MODULES: dict[str, str] = {
+    "patch_extraction": "validation.bad_implementations",
+    "reassembly": "validation.bad_placements",
+}
 
 
 def implementations(kernel: str) -> tuple[Implementation, ...]:
-    """Mutants and standards that can run as an implementation of a kernel."""
-    if kernel != "patch_extraction":
-        return ()
-    bad = tuple(
-        Implementation(name=mutant.name, role="mutant", target=f"{_MODULE}:{mutant.name}", summary=mutant.description)
+    """Mutants, and for extraction standards, that can run as an implementation of a kernel."""
+    module = _MODULES[kernel]
+    found = {
+        mutant.name: mutant.description
         for mutant in MUTANTS
-        if mutant.measured != "record" and mutant.name not in STANDS_FOR
+        if mutant.kernel == kernel and mutant.measured not in _FAULTS and mutant.name not in STANDS_FOR
+    }
+    if kernel == "patch_extraction":
+        found |= dict.fromkeys(STANDARDS, "a standard, computes nothing")
+    return tuple(
+        Implementation(name=name, role="mutant", target=f"{module}:{name}", summary=summary)
+        for name, summary in found.items()
     )
-    standards = tuple(
-        Implementation(name=name, role="mutant", target=f"{_MODULE}:{name}", summary="a standard, computes nothing")
-        for name in STANDARDS
-    )
-    return (*bad, *standards)

@@ -1,13 +1,28 @@
+import subprocess
+import sys
+
 import msgspec
 import numpy as np
 import pytest
 
 from tests.validation.builders import PROVENANCE, SCAN
 from tests.validation.children import make_case
-from validation import bad_implementations, gallery, kernels, mutants, workloads
+from validation import (
+    bad_implementations,
+    bad_placements,
+    calibration,
+    gallery,
+    gallery_bench,
+    gallery_evidence,
+    kernels,
+    mutants,
+    workloads,
+)
+from validation.broken_checkout import break_checkout
 from validation.compare import compare
 from validation.demo_scan import write_demo_scan
-from validation.oracle import extract_patches
+from validation.oracle import extract_patches, shift_and_sum
+from validation.provenance import find_ptycho
 from validation.records import (
     ArmMemory,
     ArmTiming,
@@ -20,10 +35,25 @@ from validation.records import (
     Timing,
     TimingPair,
 )
+from validation.suite import SuiteOutcome, run_suite
 from validation.tasks import ProbeReply
 
-OUTPUTS = [mutant.name for mutant in mutants.MUTANTS if mutant.measured == "output"]
-CRITERIA = {"correctness", "oracle_agreement", "speed", "cold_speed", "memory", "completeness", "calibration"}
+OUTPUTS = {
+    kernel: [m.name for m in mutants.MUTANTS if m.measured in ("output", "together") and m.kernel == kernel]
+    for kernel in kernels.KERNELS
+}
+CRITERIA = {
+    "correctness",
+    "speed",
+    "cold_speed",
+    "memory",
+    "completeness",
+    "oracle_agreement",
+    "mutants",
+    "calibration",
+    "suite",
+    "reassembly",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,22 +66,60 @@ def scan_path(tmp_path_factory):
 def test_every_shipped_defect_and_every_fault_of_the_method_is_in_the_catalogue():
     assert {f"D{number}" for number in range(1, 11)} <= {mutant.defect for mutant in mutants.MUTANTS}
     assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
-    assert {mutant.expected_criterion for mutant in mutants.MUTANTS} <= CRITERIA
 
 
-def test_every_mutant_that_is_an_implementation_can_be_loaded():
-    for implementation in mutants.implementations("patch_extraction"):
-        assert kernels.find("patch_extraction", implementation.name) == implementation
+def test_every_criterion_of_the_gate_has_a_mutant_that_it_must_reject():
+    assert {mutant.expected_criterion for mutant in mutants.MUTANTS} == CRITERIA
+
+
+def test_both_kernels_have_mutants():
+    assert len(OUTPUTS["patch_extraction"]) >= 12
+    assert len(OUTPUTS["reassembly"]) >= 5
+
+
+@pytest.mark.parametrize("kernel", list(kernels.KERNELS))
+def test_every_mutant_that_is_an_implementation_can_be_loaded(kernel):
+    found = mutants.implementations(kernel)
+    assert len(found) > len(OUTPUTS[kernel])
+    for implementation in found:
+        assert kernels.find(kernel, implementation.name) == implementation
         assert callable(kernels.load(implementation))
-    assert mutants.implementations("reassembly") == ()
 
 
-def test_a_mutant_is_never_offered_as_a_candidate():
-    offered = {found.name for found in kernels.candidates("patch_extraction")}
-    assert not offered & {found.name for found in mutants.implementations("patch_extraction")}
+@pytest.mark.parametrize("kernel", list(kernels.KERNELS))
+def test_a_mutant_is_never_offered_as_a_candidate(kernel):
+    offered = {found.name for found in kernels.candidates(kernel)}
+    assert not offered & {found.name for found in mutants.implementations(kernel)}
 
 
-@pytest.mark.parametrize("name", [name for name in OUTPUTS if name not in ("unwritten_patch", "fails_when_large")])
+@pytest.mark.parametrize("name", OUTPUTS["reassembly"])
+def test_a_bad_placement_is_bad(scan_path, name):
+    arguments = workloads.build(gallery_bench.PLACED, scan_path)
+    right = shift_and_sum(**arguments)
+    wrong = np.asarray(getattr(bad_placements, name)(**arguments))
+    assert wrong.shape == right.shape
+    assert not compare(right, wrong, expected_name="oracle", actual_name=name, atol=1e-6).passed
+
+
+def test_a_canvas_for_each_patch_gives_the_right_sum(scan_path):
+    arguments = workloads.build(make_case(kernel="reassembly", gridsize=1, batch=9, pattern="fermat"), scan_path)
+    found = np.asarray(bad_placements.canvas_per_patch(**arguments))
+    assert compare(
+        shift_and_sum(**arguments), found, expected_name="oracle", actual_name="canvas_per_patch", atol=1e-6
+    ).passed
+
+
+def test_what_places_about_the_middle_is_right_but_for_the_defects_it_serves(scan_path):
+    arguments = workloads.build(gallery_bench.PLACED, scan_path)
+    right = shift_and_sum(**arguments)
+    adjusted = bad_placements._adjusted(arguments)
+    placed = bad_placements._about_the_middle(arguments["obj_tensor"], adjusted, arguments["M"], len(right))
+    assert np.array_equal(placed, right)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in OUTPUTS["patch_extraction"] if name not in ("unwritten_patch", "fails_when_large")]
+)
 def test_a_bad_output_is_bad(scan_path, name):
     case = make_case(pattern="border", batch=51)
     arguments = workloads.build(case, scan_path)
@@ -61,7 +129,18 @@ def test_a_bad_output_is_bad(scan_path, name):
     assert not compare(right, wrong, expected_name="oracle", actual_name=name, atol=1e-6).passed
 
 
-@pytest.mark.parametrize("name", ["tiled_object", "mini_batches", "slow_inside", "kept_result", "batch_dependent"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiled_object",
+        "mini_batches",
+        "slow_inside",
+        "kept_result",
+        "batch_dependent",
+        "order_dependent",
+        "thread_dependent",
+    ],
+)
 def test_what_is_bad_in_another_way_has_the_right_output(scan_path, name):
     arguments = workloads.build(make_case(pattern="border"), scan_path)
     found = np.asarray(getattr(bad_implementations, name)(**arguments))
@@ -85,7 +164,7 @@ def _timing(speedup):
             implementation=name,
             first_call_s=seconds,
             samples_s=(seconds,) * 5,
-            calls_per_sample=1,
+            calls_per_sample=2,
             involuntary_switches=0,
         )
 
@@ -113,8 +192,8 @@ def _sound():
     versions = {"python": "3.11.0", "tensorflow": "2.21.0", "numpy": "2.0.0"}
     right = np.ones((2, 4, 4, 1), np.complex64)
     same = compare(right, right, expected_name="oracle", actual_name="batched", atol=1e-6)
-    return gallery.Evidence(
-        case=gallery.MAIN,
+    return gallery_evidence.Evidence(
+        case=gallery_bench.MAIN,
         candidate="batched",
         origin=msgspec.structs.replace(PROVENANCE, versions=versions),
         calibration=(
@@ -124,12 +203,13 @@ def _sound():
         timing=_timing(20),
         memory=_memory(1.0),
         probes=(("order", ProbeReply(passed=True, figure=0.0, limit=0.0, detail="")),),
+        probed=gallery_bench.PROBED,
     )
 
 
 def _judged(tmp_path, evidence):
-    gallery.write_folder(tmp_path / "run", evidence, SCAN, "2026-01-01T00:00:00.000+00:00")
-    return gallery.ask_gate(tmp_path / "run")
+    gallery_evidence.write_folder(tmp_path / "run", evidence, SCAN, "2026-01-01T00:00:00.000+00:00")
+    return gallery_evidence.ask_gate(tmp_path / "run")
 
 
 def test_the_gate_accepts_a_folder_of_sound_evidence(tmp_path):
@@ -137,9 +217,44 @@ def test_the_gate_accepts_a_folder_of_sound_evidence(tmp_path):
     assert (verdict.outcome, verdict.rejected_by) == ("ACCEPT", ())
 
 
+def _suite(failed):
+    return SuiteOutcome(passed=5, failed=failed, skipped=0, command="pytest")
+
+
+def _escaped(verdict="ACCEPT", rejected_by=()):
+    return MutantResult(
+        schema_version="1.0",
+        run_id="r",
+        started_at="2026-01-01T00:00:00.000+00:00",
+        provenance=PROVENANCE,
+        mutant="nine_times",
+        defect="METHOD",
+        description="",
+        expected_criterion="speed",
+        rejected_by=rejected_by,
+        verdict=verdict,
+        detail="",
+    )
+
+
+def test_the_gate_accepts_a_folder_with_all_that_some_folders_have(tmp_path):
+    changed = msgspec.structs.replace(
+        _sound(),
+        placement=(gallery_bench.PLACED_PROMISED, _timing(40)),
+        suites=(("off", _suite(0)), ("on", _suite(0))),
+        let_through=_escaped("REJECT", ("speed",)),
+    )
+    verdict = _judged(tmp_path, changed)
+    assert (verdict.outcome, verdict.rejected_by) == ("ACCEPT", ())
+
+
 @pytest.mark.parametrize(
     ("change", "criterion"),
     [
+        ({"placement": (gallery_bench.PLACED_PROMISED, _timing(2))}, "reassembly"),
+        ({"suites": (("off", _suite(0)), ("on", _suite(1)))}, "suite"),
+        ({"let_through": _escaped()}, "mutants"),
+        ({"calibration": (calibration.check("memory: TensorFlow", 2.0**28, 0.0, 0.02, "bytes"),)}, "calibration"),
         ({"timing": _timing(9)}, "speed"),
         ({"memory": _memory(1.3)}, "memory"),
         ({"failure": Failure(reason="timeout", message="still running", arm="x")}, "speed"),
@@ -147,7 +262,18 @@ def test_the_gate_accepts_a_folder_of_sound_evidence(tmp_path):
         ({"probes": (("order", ProbeReply(passed=False, figure=3.0, limit=0.0, detail="")),)}, "correctness"),
         ({"never_run": "case-x"}, "completeness"),
     ],
-    ids=["nine times", "third more memory", "hang", "no memory", "probe", "missing case"],
+    ids=[
+        "placed twice as fast",
+        "suite",
+        "escaped mutant",
+        "blind meter",
+        "nine times",
+        "third more memory",
+        "hang",
+        "no memory",
+        "probe",
+        "missing case",
+    ],
 )
 def test_the_gate_rejects_each_fault_by_its_criterion(tmp_path, change, criterion):
     verdict = _judged(tmp_path, msgspec.structs.replace(_sound(), **change))
@@ -165,7 +291,7 @@ def test_a_faulty_record_is_rejected_as_incomplete(tmp_path, name):
 
 
 def test_a_gate_that_gives_no_verdict_is_told_apart(tmp_path):
-    verdict = gallery.ask_gate(tmp_path / "no-such-folder")
+    verdict = gallery_evidence.ask_gate(tmp_path / "no-such-folder")
     assert verdict.outcome.startswith("NO_VERDICT: error: ")
 
 
@@ -180,27 +306,43 @@ def test_a_gate_that_gives_no_verdict_is_told_apart(tmp_path):
     ],
 )
 def test_a_mutant_is_caught_only_by_its_own_criterion(verdict, rejected_by, caught):
-    result = MutantResult(
-        schema_version="1.0",
-        run_id="r",
-        started_at="2026-01-01T00:00:00.000+00:00",
-        provenance=PROVENANCE,
-        mutant="nine_times",
-        defect="METHOD",
-        description="",
-        expected_criterion="speed",
-        rejected_by=rejected_by,
-        verdict=verdict,
-        detail="",
-    )
-    assert gallery.was_caught(result) is caught
+    assert gallery.was_caught(_escaped(verdict, rejected_by)) is caught
+
+
+@pytest.mark.slow
+def test_the_broken_checkout_passes_its_suite_with_the_flag_off_and_fails_it_with_the_flag_on(tmp_path):
+    checkout = break_checkout(find_ptycho(None), tmp_path / "broken")
+    found = {flag: run_suite(checkout, flag, {}, 120.0) for flag in ("off", "on")}
+    assert {flag: (outcome.passed, outcome.failed) for flag, outcome in found.items()} == {"off": (1, 0), "on": (0, 1)}
+
+
+def test_tracemalloc_reads_the_block_of_numpy_and_nothing_of_the_one_of_tensorflow():
+    readings = bad_implementations.tracemalloc_meter()
+    assert readings[0] == pytest.approx(calibration.BLOCK_BYTES, rel=0.02)
+    assert readings[1] < 0.02 * calibration.BLOCK_BYTES
 
 
 def test_the_hour_of_each_arm_is_shuffled_and_the_same_every_time():
-    rounds = gallery._rounds(7, ("a", "b", "c"), "purpose")
-    assert rounds == gallery._rounds(7, ("a", "b", "c"), "purpose")
+    rounds = gallery_bench.rounds(7, ("a", "b", "c"), "purpose")
+    assert rounds == gallery_bench.rounds(7, ("a", "b", "c"), "purpose")
     assert all(sorted(order) == ["a", "b", "c"] for order in rounds)
     assert len({tuple(order) for order in rounds}) > 1
+
+
+def test_the_control_of_reassembly_is_the_project_s_where_the_candidate_only_extracts():
+    assert gallery._candidate_of("reassembly", "mine:function") == "batched"
+    assert gallery._candidate_of("reassembly", "batched_graph") == "batched_graph"
+    assert gallery._candidate_of("patch_extraction", "mine:function") == "mine:function"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_control_that_is_known_bad_is_an_instrument_failure(tmp_path):
+    bad = "validation.bad_implementations:swapped_axes"
+    command = ["mutants", "--only", "one_element", "--candidate", bad, "--out", str(tmp_path / "gallery")]
+    done = subprocess.run([sys.executable, "-m", "validation", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "the true candidate: REJECT (correctness" in done.stdout
 
 
 @pytest.mark.slow
@@ -221,7 +363,7 @@ def test_the_whole_gallery_is_rejected_for_its_reasons_and_the_control_accepted(
             executor,
             scan_path=scan_path,
             ptycho_path=None,
-            protocol=gallery.PROTOCOL,
+            protocol=gallery_bench.PROTOCOL,
             scratch=tmp_path,
             timeout_s=120.0,
         )

@@ -1,0 +1,252 @@
+"""What the gallery of mutants measures, each in real children: outputs, clocks, memory, probes, meters, suites."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from validation.broken_checkout import break_checkout
+from validation.calibration import check
+from validation.compare import compare
+from validation.measure import ATOL, Bench, CaseFailed
+from validation.mutants import Mutant
+from validation.provenance import find_ptycho
+from validation.records import (
+    ArmMemory,
+    ArmTiming,
+    CalibrationCheck,
+    Case,
+    Comparison,
+    Equivalence,
+    Failure,
+    Memory,
+    MemoryPair,
+    Protocol,
+    Provenance,
+    Timing,
+    TimingPair,
+)
+from validation.suite import SuiteOutcome, run_suite
+from validation.tasks import CalibrateReply, CopyReply, MemoryReply, OutputReply, ProbeReply, Task, TimeReply
+
+PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
+HANG_TIMEOUT_S = 3.0
+# What a child of the memory hog may take above its start.
+HOG_LIMIT_BYTES = 600 * 2**20
+# More than 200 patches (D8), peaks above 20 MB (the meter), positions on every edge (D7).
+MAIN = Case(
+    case_id="gallery-main",
+    kernel="patch_extraction",
+    N=96,
+    gridsize=2,
+    batch=51,
+    dtype="complex64",
+    height=40,
+    width=52,
+    pattern="border",
+    seed=0,
+)
+# A large object and few patches: translating all of it is what costs.
+SLOW = msgspec.structs.replace(
+    MAIN, case_id="gallery-slow", N=32, gridsize=1, batch=12, height=300, width=400, pattern="interior"
+)
+PROBED = msgspec.structs.replace(MAIN, case_id="gallery-probed", N=16, batch=10, height=61, width=83, pattern="fermat")
+# Overlapping patches, their number no multiple of a power of two.
+PLACED = msgspec.structs.replace(PROBED, case_id="gallery-placed", kernel="reassembly", gridsize=1, batch=210, M=10)
+PLACED_PROBED = msgspec.structs.replace(PLACED, case_id="gallery-placed-probed", batch=30)
+# As many patches as the promise for reassembly begins at.
+PLACED_PROMISED = msgspec.structs.replace(PLACED, case_id="gallery-placed-promised", batch=500)
+
+ReplyOf = TypeVar("ReplyOf", CalibrateReply, ProbeReply)
+
+
+def rounds(count: int, arms: Iterable[str], purpose: str) -> list[list[str]]:
+    """Make ``count`` rounds of all arms, each in another order; the same every time."""
+    generator = random.Random(purpose)
+    rounds = []
+    for _ in range(count):
+        order = list(arms)
+        generator.shuffle(order)
+        rounds.append(order)
+    return rounds
+
+
+class GalleryBench:
+    """The measurements of a gallery; each is made once and shared.
+
+    Parameters
+    ----------
+    bench : Bench
+        Its executor runs the children, its scratch folder takes the outputs.
+    candidate : str
+        The true candidate.
+    """
+
+    def __init__(self, bench: Bench, candidate: str) -> None:
+        self.bench = bench
+        self.candidate = candidate
+        self._outputs: dict[tuple[str, str], Path] = {}
+
+    def ask(self, expected: type[ReplyOf], task: Task) -> ReplyOf:
+        """Run a task and insist on the kind of reply that belongs to it."""
+        task = msgspec.structs.replace(task, ptycho_path=self.bench.ptycho_path)
+        answer = self.bench.executor.run(task, self.bench.timeout_s)
+        if answer.failure is not None:
+            raise CaseFailed(answer.failure)
+        if not isinstance(answer.reply, expected):
+            raise CaseFailed(Failure(reason="wrong_output", message=str(answer.reply), arm=task.implementation))
+        return answer.reply
+
+    def output(self, case: Case, name: str) -> np.ndarray[Any, Any]:
+        """Give the output of an implementation; made once."""
+        key = (case.case_id, name)
+        if key not in self._outputs:
+            path = self.bench.scratch / f"gallery-{len(self._outputs)}.npy"
+            self.bench.ask("output", OutputReply, case=case, implementation=name, output_path=str(path))
+            self._outputs[key] = path
+        return np.load(self._outputs[key], mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+
+    def equivalence(self, case: Case, name: str, *, atol: float = ATOL, reference: str = "reference") -> Equivalence:
+        """Compare an implementation, what stands for the reference, and the oracle, pairwise."""
+        self.bench.step(f"output of {name}")
+        arms = {"oracle": "oracle", "reference": reference, name: name}
+
+        def comparison(expected: str, actual: str, tolerance: float) -> Comparison:
+            return compare(
+                self.output(case, arms[expected]),
+                self.output(case, arms[actual]),
+                expected_name=expected,
+                actual_name=actual,
+                atol=tolerance,
+            )
+
+        return Equivalence(
+            candidate_vs_oracle=comparison("oracle", name, atol),
+            candidate_vs_reference=comparison("reference", name, atol),
+            reference_vs_oracle=comparison("oracle", "reference", ATOL),
+        )
+
+    def timings(
+        self, case: Case, reference: str, others: tuple[str, ...], noise: str | tuple[TimingPair, ...]
+    ) -> dict[str, Timing]:
+        """Time arms in shuffled rounds, a fresh process each.
+
+        Parameters
+        ----------
+        case : Case
+        reference : str
+            What the others are compared with.
+        others : tuple of str
+        noise : str or tuple of TimingPair
+            The arm that is timed twice for the noise floor, or a noise floor that was measured before.
+        """
+        again = f"{noise} again"
+        arms: dict[str, list[ArmTiming]] = {name: [] for name in (reference, *others)}
+        if isinstance(noise, str):
+            arms[again] = []
+        places: dict[str, list[int]] = {name: [] for name in arms}
+        for number, order in enumerate(rounds(PROTOCOL.replicates, arms, case.case_id + reference), 1):
+            self.bench.step(f"{case.case_id}: round {number} of {PROTOCOL.replicates}")
+            for place, arm in enumerate(order):
+                name = str(noise) if arm == again else arm
+                reply, _ = self.bench.ask("time", TimeReply, case=case, implementation=name, protocol=PROTOCOL)
+                arms[arm].append(reply.timing)
+                places[arm].append(place)
+        copies, _ = self.bench.ask("copy", CopyReply, case=case, protocol=PROTOCOL)
+
+        def pairs(one: str, two: str) -> tuple[TimingPair, ...]:
+            return tuple(
+                TimingPair(
+                    order="reference_first" if places[one][index] < places[two][index] else "candidate_first",
+                    reference=arms[one][index],
+                    candidate=arms[two][index],
+                )
+                for index in range(PROTOCOL.replicates)
+            )
+
+        floor = pairs(noise, again) if isinstance(noise, str) else noise
+        return {
+            name: Timing(
+                pairs=pairs(reference, name),
+                noise_pairs=floor,
+                copy_fresh_s=copies.fresh_s,
+                copy_warm_s=copies.warm_s,
+                contended_rejected=0,
+                extended=False,
+            )
+            for name in others
+        }
+
+    def memories(self, case: Case, reference: str, others: tuple[str, ...]) -> dict[str, Memory]:
+        """Read the peaks of arms in shuffled rounds, a fresh process each."""
+        peaks: dict[str, list[ArmMemory]] = {name: [] for name in (reference, *others)}
+        meters: set[str] = set()
+        output_bytes = 0
+        for number, order in enumerate(rounds(PROTOCOL.memory_pairs, peaks, case.case_id + reference), 1):
+            self.bench.step(f"{case.case_id}: memory, round {number} of {PROTOCOL.memory_pairs}")
+            for name in order:
+                reply, _ = self.bench.ask("memory", MemoryReply, case=case, implementation=name, protocol=PROTOCOL)
+                peaks[name].append(reply.memory)
+                meters.add(reply.meter)
+                output_bytes = reply.output_bytes
+        return {
+            name: Memory(
+                meter=" and ".join(sorted(meters)),
+                pairs=tuple(
+                    MemoryPair(reference=one, candidate=two)
+                    for one, two in zip(peaks[reference], peaks[name], strict=True)
+                ),
+                output_bytes=output_bytes,
+            )
+            for name in others
+        }
+
+    def probe(self, case: Case, name: str, probe: str) -> ProbeReply:
+        """Run a probe."""
+        self.bench.step(f"probe {probe} of {name}")
+        task = Task(action="probe", scan_path=self.bench.scan_path, case=case, implementation=name, probe=probe)
+        return self.ask(ProbeReply, task)
+
+    def readings(self, meter: str, true: tuple[CalibrationCheck, ...]) -> tuple[CalibrationCheck, ...]:
+        """Let another meter read the known blocks of memory, and put its readings into a calibration."""
+        self.bench.step(f"calibration of {meter}")
+        read = iter(self.output(MAIN, meter).tolist())
+        return tuple(
+            check(found.instrument, found.expected, next(read), found.limit, found.unit, meter)
+            if found.instrument.startswith("memory")
+            else found
+            for found in true
+        )
+
+    def suites(self, origin: Provenance) -> tuple[tuple[Literal["off", "on"], SuiteOutcome], ...]:
+        """Run the test suite of a checkout whose batched path was broken, with the flag off and on."""
+        self.bench.step("test suite of a broken checkout")
+        checkout = break_checkout(find_ptycho(self.bench.ptycho_path), self.bench.scratch / "broken")
+        flags: tuple[Literal["off", "on"], ...] = ("off", "on")
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            found = pool.map(lambda flag: run_suite(checkout, flag, origin.threads, self.bench.timeout_s), flags)
+            return tuple(zip(flags, found, strict=True))
+
+    def failure(self, mutant: Mutant) -> Failure:
+        """Let a mutant fail in a child of its own, and give what the runner made of it."""
+        self.bench.step(f"failure of {mutant.name}")
+        hog = mutant.expected_criterion == "memory"
+        task = Task(
+            action="memory" if hog else "time",
+            scan_path=self.bench.scan_path,
+            ptycho_path=self.bench.ptycho_path,
+            case=MAIN,
+            implementation=mutant.name,
+            protocol=PROTOCOL,
+            memory_limit_bytes=HOG_LIMIT_BYTES if hog else None,
+        )
+        answer = self.bench.executor.run(task, 60.0 if hog else HANG_TIMEOUT_S)
+        if answer.failure is None:
+            raise CaseFailed(Failure(reason="wrong_output", message=f"{mutant.name} did not fail", arm=mutant.name))
+        return answer.failure
