@@ -257,16 +257,18 @@ def worst_patch(patch: Patch) -> Plot:
     """Draw reference, candidate and difference of a patch, each with its scale."""
     import numpy as np
 
-    difference: NDArray[Any] = np.abs(patch.actual - patch.reference)
+    # Memory that was never written may hold anything: magnitudes that single precision cannot.
+    reference, actual = patch.reference.astype(np.complex128), patch.actual.astype(np.complex128)
+    difference: NDArray[Any] = np.abs(actual - reference)
 
     def largest(values: NDArray[Any]) -> float:
         finite = values[np.isfinite(values)]
         return float(finite.max(initial=0.0)) or 1.0
 
-    top = largest(np.abs(patch.reference))
+    top = largest(np.abs(reference))
     panels = (
-        ("reference", np.abs(patch.reference), top),
-        (short(patch.candidate, 20), np.abs(patch.actual), top),
+        ("reference", np.abs(reference), top),
+        (short(patch.candidate, 20), np.abs(actual), top),
         ("difference", difference, largest(difference)),
     )
     with drawing(2.6, columns=3) as (figure, all_axes):

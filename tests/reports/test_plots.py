@@ -60,6 +60,15 @@ def test_the_page_names_the_command_that_keeps_the_worst_patch() -> None:
     assert "--out" not in page(b.full_run(), judge(b.full_run(), POLICY), patch=patch).split("<h2>Methods")[0]
 
 
+def test_a_patch_beyond_single_precision_keeps_its_difference() -> None:
+    actual = np.full((3, 4), 3.4e38 + 3.4e38j, np.complex64)
+    plot = context_plots.worst_patch(
+        context_plots.Patch(case_id="x", candidate="y", reference=np.ones((3, 4), np.complex64), actual=actual)
+    )
+    assert "largest difference, 4.81e+38" in plot.description
+    assert "NaN" not in plot.caption
+
+
 def test_a_run_in_which_nothing_differs_says_so_and_names_no_command() -> None:
     html = page(b.full_run(), judge(b.full_run(), POLICY))
     assert "No compared output differs from the reference" in html
