@@ -170,8 +170,10 @@ def measure_arm(
             if case.batch:
                 _require_same_quality(case, inputs[-1], output, first_error)
             del output
-            if total < protocol.min_sample_s and calls < _MAX_CALLS_PER_SAMPLE and not samples:
+            if total < protocol.min_sample_s and calls < _MAX_CALLS_PER_SAMPLE:
+                # Too short to be read, also where earlier ones were not: all are taken again, with more calls.
                 calls = min(_MAX_CALLS_PER_SAMPLE, 2 * calls)
+                samples.clear()
                 continue
             samples.append(total / calls)
     finally:
