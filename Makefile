@@ -24,7 +24,7 @@ setup: $(STAMP) ## make the environment in .venv
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,asv,parquet]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,asv,parquet,distributed]'
 	touch $@
 
 gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz for a scan of your own

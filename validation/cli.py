@@ -60,9 +60,42 @@ def where(command: Any) -> Any:
     return command
 
 
+def clusters(command: Any) -> Any:
+    """Options that name a Dask cluster to run on, and how it is reached."""
+    for option in reversed(
+        (
+            click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler."),
+            click.option("--local-cluster", "local_workers", type=click.IntRange(min=1), metavar="N",
+                         help="Run on a Dask cluster of N workers on this machine."),
+            click.option("--cluster", "cluster_class", metavar="MODULE:CLASS",
+                         help="Run on a cluster that this class makes, such as dask_jobqueue:SLURMCluster."),
+            click.option("--cluster-options", "class_options", metavar="YAML", help="Arguments of the class."),
+            click.option("--tls-ca-file", metavar="PEM", help="Certificate authority of the cluster."),
+            click.option("--tls-cert", metavar="PEM", help="Certificate of this run."),
+            click.option("--tls-key", metavar="PEM", help="Its key."),
+            click.option("--worker-wait", "worker_wait_s", type=click.FloatRange(min=0), default=600.0,
+                         show_default=True, metavar="SECONDS", help="How long a cluster may be without workers."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+CLUSTER_OPTIONS = (
+    "scheduler",
+    "local_workers",
+    "cluster_class",
+    "class_options",
+    "tls_ca_file",
+    "tls_cert",
+    "tls_key",
+)
+
+
 @cli.command()
 @where
 @filters
+@clusters
 @click.option("--out", required=True, metavar="DIR", help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run that the folder holds.")
 @click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
@@ -71,15 +104,21 @@ def where(command: Any) -> Any:
 @click.option("--memory-limit", "memory_limit_gib", type=click.FloatRange(min=0, min_open=True), metavar="GIB",
               help="Memory that one child may take [80 % of what is available].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Tell the progress as JSON lines.")
-def run(as_json: bool, memory_limit_gib: float | None, **values: Any) -> None:
-    """Run a sweep, and append one line per case to DIR/results.jsonl."""
+def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **values: Any) -> None:
+    """Run a sweep, and append one line per case to DIR/results.jsonl.
+
+    It runs on this machine, or on a Dask cluster named by one of --scheduler, --local-cluster and --cluster.
+    """
     import contextlib
 
     from validation import progress, summary
-    from validation.declaration import Options
+    from validation.declaration import ClusterOptions, Options
     from validation.run import run as run_sweep
 
+    of_cluster = {name: values.pop(name) for name in CLUSTER_OPTIONS}
+    asked = any(value is not None for value in of_cluster.values())
     options = Options(
+        cluster=ClusterOptions(worker_wait_s=worker_wait_s, **of_cluster) if asked else None,
         command=shlex.join(["python", "-m", "validation", *sys.argv[1:]]),
         memory_limit_bytes=None if memory_limit_gib is None else int(memory_limit_gib * 2**30),
         **values,

@@ -16,6 +16,33 @@ from validation.suite import find_suite
 from validation.sweeps import CANDIDATE, Sweep, select
 
 
+class ClusterOptions(Record, frozen=True, kw_only=True):
+    """The Dask cluster to run on: exactly one of the address of a scheduler, a number of workers, and a class.
+
+    ``cluster_class`` is ``package.module:Class``, ``class_options`` the YAML file of its arguments;
+    ``worker_wait_s`` is how long the run waits while the cluster has no worker.
+    """
+
+    scheduler: str | None = None
+    local_workers: int | None = None
+    cluster_class: str | None = None
+    class_options: str | None = None
+    tls_ca_file: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    worker_wait_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        given = [self.scheduler, self.local_workers, self.cluster_class]
+        if sum(value is not None for value in given) != 1:
+            raise UsageError("give exactly one of --scheduler ADDRESS, --local-cluster N and --cluster CLASS")
+        if self.class_options is not None and self.cluster_class is None:
+            raise UsageError("--cluster-options holds the arguments of a class; name the class with --cluster")
+        tls = [self.tls_ca_file, self.tls_cert, self.tls_key]
+        if any(tls) and not all(tls):
+            raise UsageError("--tls-ca-file, --tls-cert and --tls-key belong together; give all three or none")
+
+
 class Options(Record, frozen=True, kw_only=True):
     """What the user asked for. ``data`` and ``ptycho`` are paths as given."""
 
@@ -37,6 +64,7 @@ class Options(Record, frozen=True, kw_only=True):
     batch: tuple[int, ...] = ()
     dtype: tuple[str, ...] = ()
     kernel: tuple[str, ...] = ()
+    cluster: ClusterOptions | None = None
 
     def resume_command(self) -> str:
         """Give the command that continues this run."""

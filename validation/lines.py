@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from validation import measure
 from validation.errors import InstrumentError
-from validation.plan import CaseItem, ProbeItem, memory_shortage
-from validation.records import CalibrationCheck, CaseResult, Failure, Measurement, ProbeResult
+from validation.plan import CaseItem, ProbeItem, SuiteItem, memory_shortage
+from validation.records import (
+    CalibrationCheck,
+    CaseResult,
+    Failure,
+    Manifest,
+    Measurement,
+    MutantResult,
+    ProbeResult,
+    SuiteResult,
+)
+from validation.suite import find_suite, run_suite
 from validation.tasks import CalibrateReply, ProbeReply, Task
 
+SUITE_TIMEOUT_S = 1200.0
 _CHUNK_BYTES = 1 << 20
 
 
@@ -109,3 +123,51 @@ def read_instruments(bench: measure.Bench) -> tuple[CalibrationCheck, ...]:
         + (f" ({failure.reason}: {failure.message})" if failure else "")
         + "; see python -m validation doctor"
     )
+
+
+def suite_line(ptycho: str | None, item: SuiteItem, head: dict[str, Any]) -> SuiteResult | None:
+    """Run the package's own tests with the flag in one state; ``None`` where it came without tests."""
+    checkout = find_suite(ptycho)
+    if checkout is None:
+        return None
+    found = run_suite(checkout, item.flag, dict(head["provenance"].threads), SUITE_TIMEOUT_S)
+    return SuiteResult(flag=item.flag, **msgspec.to_builtins(found), **head)
+
+
+def mutant_lines(
+    bench: measure.Bench, manifest: Manifest, folder: Path, names: tuple[str, ...], head: Callable[[], dict[str, Any]]
+) -> tuple[tuple[MutantResult, ...], str | None]:
+    """Let the gate judge the known-bad, beside the true candidate as the control.
+
+    Returns
+    -------
+    lines : tuple of MutantResult
+    note : str or None
+        What is out of the ordinary.
+
+    Raises
+    ------
+    InstrumentError
+        If something that must work for it does not.
+    """
+    from validation.gallery import run_mutants
+
+    try:
+        gallery = run_mutants(
+            bench,
+            scan=manifest.scan,
+            origin=manifest.provenance,
+            folder=folder,
+            line_fields=head,
+            candidate=manifest.candidate,
+            only=names,
+        )
+    except measure.CaseFailed as failed:
+        raise InstrumentError(
+            f"the gallery of mutants cannot run ({failed.failure.arm}: {failed.failure.message}); "
+            "mend that, then continue with --resume"
+        ) from None
+    if gallery.control_verdict == "ACCEPT":
+        return gallery.mutants, None
+    rejected = ", ".join(gallery.control_rejected_by)
+    return gallery.mutants, f"the control of the gallery is {gallery.control_verdict}: {rejected}"

@@ -32,6 +32,7 @@ from validation.records import (
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
 LOCK = "lock"
+_CONTINUE = "mend that, then continue the run with --resume"
 
 
 def key_of(line: ResultLine) -> str:
@@ -147,9 +148,11 @@ class RunFolder:
         Raises
         ------
         UsageError
-            If another process holds it.
+            If another process holds it, or the folder cannot be written.
         """
-        with (self.path / LOCK).open("a+") as file:
+        with _told(self.path):
+            opened = (self.path / LOCK).open("a+")
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -158,10 +161,11 @@ class RunFolder:
                 raise UsageError(
                     f"{self.path} is being written by process {owner}; wait for it or give another folder to --out"
                 ) from None
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
+            with _told(self.path):
+                file.seek(0)
+                file.truncate()
+                file.write(str(os.getpid()))
+                file.flush()
             yield
 
     def append(self, line: ResultLine) -> None:
@@ -169,23 +173,24 @@ class RunFolder:
 
         Raises
         ------
-        OSError
+        UsageError
             If it cannot be written, for one because the disk is full.
         """
         encoded = encode(line) + b"\n"
-        descriptor = os.open(self.path / RESULTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
+        with _told(self.path / RESULTS):
+            descriptor = os.open(self.path / RESULTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                written = os.write(descriptor, encoded)
-                if written != len(encoded):
-                    raise OSError(f"only {written} of {len(encoded)} bytes were written")
-                os.fsync(descriptor)
-            except OSError:
-                os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
+                size = os.fstat(descriptor).st_size
+                try:
+                    written = os.write(descriptor, encoded)
+                    if written != len(encoded):
+                        raise OSError(f"only {written} of {len(encoded)} bytes were written, is the disk full?")
+                    os.fsync(descriptor)
+                except OSError:
+                    os.ftruncate(descriptor, size)
+                    raise
+            finally:
+                os.close(descriptor)
 
     def lines(self) -> list[ResultLine]:
         """Read all result lines of the run.
@@ -226,7 +231,7 @@ class RunFolder:
         while (aside := self.path / f"torn-{number}.txt").exists():
             number += 1
         _write_whole(aside, content[whole:])
-        with path.open("r+b") as file:
+        with _told(path), path.open("r+b") as file:
             file.truncate(whole)
             os.fsync(file.fileno())
         return aside
@@ -250,11 +255,26 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"{path} must be a folder that can be written, but: {reason}; choose another one") from None
 
 
+@contextlib.contextmanager
+def _told(path: Path, remedy: str = _CONTINUE) -> Iterator[None]:
+    """Turn a failure to write into a message that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"{path} cannot be written: {reason}; nothing on record is lost, {remedy}") from None
+
+
 def _write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there with all its content or not at all."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    with _told(path, "mend that, then start again" if path.name == MANIFEST else _CONTINUE):
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise

@@ -17,15 +17,13 @@ from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.progress import Progress
-from validation.records import SCHEMA_VERSION, CalibrationResult, ResultLine, Scan, SuiteResult
-from validation.runner import LocalExecutor
+from validation.records import SCHEMA_VERSION, CalibrationResult, ResultLine, Scan
+from validation.runner import Executor, LocalExecutor
 from validation.scans import BUILT_IN_SCAN, materialise
-from validation.suite import find_suite, run_suite
 from validation.summary import Summary, line_passed, summarise
 from validation.tasks import ErrorReply, ScanReply, Task
 
 CALIBRATION_ATTEMPTS = 2
-SUITE_TIMEOUT_S = 1200.0
 
 
 def available_bytes() -> int:
@@ -37,7 +35,7 @@ def available_bytes() -> int:
     return 0
 
 
-def read_scan(executor: LocalExecutor, path: str, given: str | None, ptycho_path: str | None) -> Scan:
+def read_scan(executor: Executor, path: str, given: str | None, ptycho_path: str | None) -> Scan:
     """Read and check a scan in a child process.
 
     Raises
@@ -89,7 +87,10 @@ class _Run:
                 self.progress.step(f"probe {item.probe} of {item.candidate}")
                 self.append(lines.probe_line(self.bench, item, self.head()))
             elif isinstance(item, SuiteItem):
-                self.suite(item)
+                self.progress.step(f"test suite with the flag {item.flag}")
+                found = lines.suite_line(self.options.ptycho, item, self.head())
+                if found is not None:
+                    self.append(found)
             elif isinstance(item, CaseItem):
                 self.append(lines.case_line(self.bench, item, self.memory_limit_bytes, self.head()))
                 following = todo[number + 1] if number + 1 < len(todo) else None
@@ -132,48 +133,14 @@ class _Run:
         self.append(line)
         return line
 
-    def suite(self, item: SuiteItem) -> None:
-        """Run the package's own tests with the flag in one state."""
-        head = self.head()
-        self.progress.step(f"test suite with the flag {item.flag}")
-        checkout = find_suite(self.options.ptycho)
-        if checkout is None:
-            return
-        found = run_suite(checkout, item.flag, dict(head["provenance"].threads), SUITE_TIMEOUT_S)
-        self.append(SuiteResult(flag=item.flag, **msgspec.to_builtins(found), **head))
-
     def mutants(self, names: tuple[str, ...]) -> None:
-        """Let the gate judge the known-bad, beside the true candidate as the control.
-
-        Raises
-        ------
-        InstrumentError
-            If something that must work for it does not.
-        """
-        from validation.gallery import run_mutants
-
+        """Let the gate judge the known-bad, beside the true candidate as the control."""
         folder = self.folder.path / "mutants"
         shutil.rmtree(folder, ignore_errors=True)  # what an interrupted gallery left
-        manifest = self.folder.manifest
-        try:
-            gallery = run_mutants(
-                self.bench,
-                scan=manifest.scan,
-                origin=manifest.provenance,
-                folder=folder,
-                line_fields=self.head,
-                candidate=manifest.candidate,
-                only=names,
-            )
-        except measure.CaseFailed as failed:
-            raise InstrumentError(
-                f"the gallery of mutants cannot run ({failed.failure.arm}: {failed.failure.message}); "
-                "mend that, then continue with --resume"
-            ) from None
-        if gallery.control_verdict != "ACCEPT":
-            rejected = ", ".join(gallery.control_rejected_by)
-            self.progress.note(f"the control of the gallery is {gallery.control_verdict}: {rejected}")
-        for line in gallery.mutants:
+        found, note = lines.mutant_lines(self.bench, self.folder.manifest, folder, names, self.head)
+        if note is not None:
+            self.progress.note(note)
+        for line in found:
             self.append(line)
 
 
@@ -197,6 +164,29 @@ def require_calibrated(line: CalibrationResult) -> None:
         )
 
 
+def check_folder(options: Options) -> None:
+    """See, before anything is started, that a new run has a folder that can be written and holds none.
+
+    Raises
+    ------
+    UsageError
+        If not.
+    """
+    if not options.resume:
+        results.check_writable(Path(options.out))
+        if (Path(options.out) / results.MANIFEST).exists():
+            raise UsageError(
+                f"{options.out} already holds a run; continue it with --resume or give another folder to --out"
+            )
+
+
+def set_torn_line_aside(folder: results.RunFolder, progress: Progress) -> None:
+    """Set a last line that was cut short aside, and say so."""
+    torn = folder.set_torn_line_aside()
+    if torn is not None:
+        progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
+
+
 def run(options: Options, progress: Progress) -> Summary:
     """Run a sweep, or continue one.
 
@@ -209,11 +199,17 @@ def run(options: Options, progress: Progress) -> Summary:
     NothingRanError
         If no case is left after the filters.
     """
+    if options.cluster is not None:
+        try:
+            from validation.cluster import run_on_cluster
+        except ImportError as error:
+            raise UsageError(
+                f"a run on a cluster needs the extra distributed ({error}); "
+                "install it with: pip install 'ptycho-validation[distributed]'"
+            ) from None
+        return run_on_cluster(options, progress)
     out = Path(options.out)
-    if not options.resume:
-        results.check_writable(out)
-        if (out / results.MANIFEST).exists():
-            raise UsageError(f"{out} already holds a run; continue it with --resume or give another folder to --out")
+    check_folder(options)
     declared = declare(options)
     folder = open_to_continue(out, declared.manifest) if options.resume else None
     limit = options.memory_limit_bytes or int(0.8 * available_bytes()) or None
@@ -241,9 +237,7 @@ def run(options: Options, progress: Progress) -> Summary:
             step=progress.step,
         )
         with folder.locked():
-            torn = folder.set_torn_line_aside()
-            if torn is not None:
-                progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
+            set_torn_line_aside(folder, progress)
             running = _Run(folder, bench, options, limit, progress)
             running.go(declared.items)
             return summarise(folder)

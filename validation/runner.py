@@ -130,11 +130,17 @@ class LocalExecutor:
         self.memory_limit_bytes = memory_limit_bytes
         self._server: subprocess.Popen[bytes] | None = None
         self._count = 0
+        self._stopped = False
 
     def __enter__(self) -> LocalExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """End the server for good, from whatever thread: a task that waits for it fails, and none starts after."""
+        self._stopped = True
         self.close()
 
     def close(self) -> None:
@@ -150,6 +156,8 @@ class LocalExecutor:
         _kill(server)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        if self._stopped:
+            raise InstrumentError("the executor was stopped, and starts nothing any more")
         log = self.scratch / "server.log"
         with log.open("ab") as stderr:
             server = subprocess.Popen(

@@ -147,14 +147,16 @@ def test_a_full_disk_leaves_no_torn_line(folder):
     program = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from tests.validation.builders import make_result\n"
+        "from validation.errors import UsageError\n"
         "from validation.results import RunFolder\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 100}, resource.RLIM_INFINITY))\n"
         "try:\n    RunFolder.open(Path(sys.argv[1])).append(make_result('case-1'))\n"
-        "except OSError as error:\n    print(error)\n"
+        "except UsageError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(folder.path)], capture_output=True, text=True)
-    assert "only 100 of" in done.stdout, done.stderr
+    assert "results.jsonl cannot be written: only 100 of" in done.stdout, done.stderr
+    assert "continue the run with --resume" in done.stdout
     assert folder.lines() == [make_result("case-0")]
 
 

@@ -1,0 +1,305 @@
+"""A sweep on a Dask cluster: the same plan, the same lines, the same run folder.
+
+One item is one Dask task, and no more are handed out than workers can measure: what waits, waits here. Dask runs
+an item elsewhere when its worker is lost, a bounded number of times; its result counts once because a task has
+one result.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import distributed
+import msgspec
+
+from validation import declaration, errors, provenance, results, scans
+from validation.cluster_connection import Workers, connect
+from validation.cluster_worker import Done, Greeting, Outfit, Sources, Station, check_scan, harness_sha256, work
+from validation.errors import CommandError, InstrumentError, UsageError
+from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
+from validation.progress import Progress
+from validation.records import (
+    SCHEMA_VERSION,
+    CalibrationResult,
+    CaseResult,
+    Failure,
+    Manifest,
+    ProbeResult,
+    ResultLine,
+)
+from validation.run import check_folder, require_calibrated, set_torn_line_aside
+from validation.suite import find_suite
+from validation.summary import Summary, line_passed, summarise
+
+# How often new and lost workers are looked for.
+POLL_S = 1.0
+
+
+def read_sources(ptycho: str | None) -> Sources | None:
+    """Read the checkout to measure, for workers that do not have it; ``None`` for the installed package."""
+    if ptycho is None:
+        return None
+    package = provenance.find_ptycho(ptycho)
+    checkout = package.parent
+    found = [checkout / "pyproject.toml", *package.rglob("*")]
+    if find_suite(ptycho) is not None:
+        found += [*(checkout / "tests").glob("*.py"), *(checkout / "tests" / "ptycho").rglob("*")]
+    return {
+        path.relative_to(checkout).as_posix(): path.read_bytes()
+        for path in found
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def home_of(greetings: list[Greeting], wanted: str | None) -> Greeting:
+    """Choose the worker whose machine class the run is declared on: the wanted one, or that of most workers."""
+    classes = collections.Counter(greeting.origin.machine.fingerprint for greeting in greetings)
+    chosen = wanted if wanted in classes else min(classes, key=lambda name: (-classes[name], name))
+    return next(greeting for greeting in greetings if greeting.origin.machine.fingerprint == chosen)
+
+
+def describe_workers(greetings: list[Greeting]) -> Iterator[str]:
+    """Say which machine classes there are, and who disturbs whom."""
+    classes = collections.Counter(
+        (greeting.origin.machine.fingerprint, greeting.origin.machine.cpu_model) for greeting in greetings
+    )
+    shown = "; ".join(f"{count} of class {name} ({model})" for (name, model), count in sorted(classes.items()))
+    yield f"cluster: {len(greetings)} workers that measure: {shown}"
+    if len(classes) > 1:
+        yield (
+            "a verdict is formed for one machine class at a time and counts the cases measured there: "
+            "python -m reports gate DIR --machine CLASS"
+        )
+    for host, count in sorted(collections.Counter(greeting.host for greeting in greetings).items()):
+        if count > 1:
+            yield (
+                f"{count} workers share {host} and disturb each other's times (contended replicates are repeated and "
+                "counted); for a verdict on speed give each worker a machine"
+            )
+
+
+class _ClusterRun:
+    """One run on a cluster while it goes on."""
+
+    def __init__(self, folder: results.RunFolder, workers: Workers, progress: Progress) -> None:
+        self.folder = folder
+        self.workers = workers
+        self.progress = progress
+        self.calibrated: set[str] = set()
+
+    @property
+    def home(self) -> str:
+        """The machine class of the manifest."""
+        return self.folder.manifest.provenance.machine.fingerprint
+
+    def go(self, items: tuple[Item, ...]) -> None:
+        """Do what is not done yet: cases, probes and suite on all workers, then the mutants on one."""
+        done = {results.key_of(line): line for line in self.folder.lines()}
+        todo = [item for item in items if item.key not in done]
+        self.progress.begin(self.folder.manifest, len(items), len(items) - len(todo))
+        for line in done.values():
+            if isinstance(line, CalibrationResult):
+                require_calibrated(line)
+                self.calibrated.add(line.other_machine or self.home)
+        # The first calibration runs alone, so that no other worker disturbs it.
+        rounds: list[list[tuple[Item, ...]]] = [[] if self.calibrated else [()]]
+        rounds.append([(item,) for item in todo if not isinstance(item, MutantItem)])
+        mutants = tuple(item for item in todo if isinstance(item, MutantItem))
+        rounds.append([mutants] if mutants else [])
+        for pending in rounds:
+            self.drive(collections.deque(pending))
+
+    def drive(self, waiting: collections.deque[tuple[Item, ...]]) -> None:
+        """Keep every worker that can measure at one task until nothing is left."""
+        running: dict[Any, tuple[Item, ...]] = {}
+        run_id = self.folder.manifest.run_id
+        try:
+            while waiting or running:
+                capacity = self.workers.capacity()
+                self.progress.step(f"{len(running)} under way on {capacity} workers")
+                while waiting and len(running) < capacity:
+                    items = waiting.popleft()
+                    running[self.workers.submit(work, run_id, items, tuple(sorted(self.calibrated)))] = items
+                for future in self.workers.wait(list(running), POLL_S):
+                    self.take(future, running.pop(future))
+                    future.release()
+        finally:
+            self.workers.cancel(list(running))
+
+    def take(self, future: Any, items: tuple[Item, ...]) -> None:
+        """Record what a task gave, or that all its workers were lost."""
+        if future.status != "finished":
+            error = future.exception() if future.status == "error" else None
+            if not isinstance(error, distributed.KilledWorker):
+                raise InstrumentError(
+                    f"the cluster gave up a task ({future.status}: {error or 'the scheduler was lost'}); "
+                    "what was measured is kept, continue with --resume"
+                )
+            for line in self.lost(items, f"each of {error.allowed_failures + 1} workers was lost while it ran"):
+                self.append(line)
+            return
+        done: Done = future.result()
+        raise_refusal(done)
+        if done.calibration is not None:
+            self.take_calibration(done.calibration)
+        if done.files is not None:
+            shutil.rmtree(self.folder.path / "mutants", ignore_errors=True)  # what an interrupted gallery left
+            with tarfile.open(fileobj=io.BytesIO(done.files)) as archive:
+                archive.extractall(self.folder.path, filter="data")
+        if done.note is not None:
+            self.progress.note(done.note)
+        for line in done.lines:
+            self.append(line)
+
+    def take_calibration(self, line: CalibrationResult) -> None:
+        """Keep the first calibration of a machine class.
+
+        Raises
+        ------
+        InstrumentError
+            If it failed.
+        """
+        machine = line.provenance.machine.fingerprint
+        if machine in self.calibrated:
+            return
+        self.append(msgspec.structs.replace(line, other_machine=None if machine == self.home else machine))
+        require_calibrated(line)
+        self.calibrated.add(machine)
+
+    def lost(self, items: tuple[Item, ...], message: str) -> Iterator[ResultLine]:
+        """Make the lines of items that no worker lived through."""
+        manifest = self.folder.manifest
+        head: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": manifest.run_id,
+            "started_at": declaration.now(),
+            "provenance": manifest.provenance,
+        }
+        for item in items or (None,):
+            if isinstance(item, CaseItem):
+                yield CaseResult(
+                    case=item.planned.case,
+                    candidate=item.candidate,
+                    role=item.role,
+                    checks=item.checks,
+                    wall_s=0.0,
+                    measured_s=0.0,
+                    failure=Failure(reason="worker_lost", message=message, arm=item.candidate),
+                    **head,
+                )
+            elif isinstance(item, ProbeItem):
+                yield ProbeResult(
+                    probe=item.probe,
+                    case_id=item.case.case_id,
+                    candidate=item.candidate,
+                    passed=False,
+                    figure=None,
+                    limit=None,
+                    detail=f"worker_lost: {message}",
+                    **head,
+                )
+            else:
+                what = "the calibration" if item is None else item.key
+                raise InstrumentError(f"{what} gave no result: {message}; see the logs of the workers")
+
+    def append(self, line: ResultLine) -> None:
+        """Put a line on disk, then tell it."""
+        self.folder.append(line)
+        self.progress.line_done(line, line_passed(line))
+
+
+def raise_refusal(done: Done) -> None:
+    """Raise the error with which a worker refused.
+
+    Raises
+    ------
+    CommandError
+        If it did.
+    """
+    if done.refused is not None:
+        name, message = done.refused
+        kind: type[CommandError] = getattr(errors, name, InstrumentError)
+        raise kind(message)
+
+
+def _declared_on(declared: declaration.Declaration, home: Greeting) -> declaration.Declaration:
+    """Put the machine, versions and threads of the workers into the manifest; the sources are the parent's."""
+    mine, theirs = declared.manifest.provenance, home.origin
+    origin = msgspec.structs.replace(mine, machine=theirs.machine, versions=theirs.versions, threads=theirs.threads)
+    manifest = msgspec.structs.replace(declared.manifest, provenance=origin)
+    return msgspec.structs.replace(declared, manifest=manifest)
+
+
+def _outfit(
+    options: declaration.Options, manifest: Manifest, sources: Sources | None, items: tuple[Item, ...]
+) -> Outfit:
+    local = options.cluster.local_workers if options.cluster else None
+    with tempfile.TemporaryDirectory(prefix="validation-") as folder:
+        scan = Path(scans.materialise(options.data, Path(folder))).read_bytes()
+    return Outfit(
+        manifest=manifest,
+        scan=scan,
+        sources=sources,
+        start=options.start,
+        threads=threads_of(options),
+        memory_limit_bytes=options.memory_limit_bytes,
+        neighbours=local or 1,
+        timeout_s=options.timeout_s,
+        harness_sha256=harness_sha256(),
+        needs_suite=any(isinstance(item, SuiteItem) for item in items),
+        ignore_interrupts=local is not None,
+    )
+
+
+def threads_of(options: declaration.Options) -> int | None:
+    """Threads of the kernels: as given; on local workers their share of the cores; else all cores of a worker."""
+    local = options.cluster.local_workers if options.cluster else None
+    if options.threads is None and local is not None:
+        return max(1, provenance.usable_cores() // local)
+    return options.threads
+
+
+def run_on_cluster(options: declaration.Options, progress: Progress) -> Summary:
+    """Run a sweep on a cluster, or continue one there.
+
+    Raises
+    ------
+    UsageError
+        If an argument, the scan, the run folder or a worker is at fault.
+    InstrumentError
+        If a calibration fails or the cluster is lost.
+    NothingRanError
+        If no case is left after the filters.
+    """
+    if options.cluster is None:
+        raise UsageError("a run on a cluster needs one of --scheduler, --local-cluster and --cluster")
+    out = Path(options.out)
+    check_folder(options)
+    declared = declaration.declare(options)
+    sources = read_sources(options.ptycho)
+    continued = results.RunFolder.open(out) if options.resume else None
+    progress.step("waiting for workers")
+    with connect(options.cluster) as workers:
+        greetings = workers.greet(sources, threads_of(options))
+        wanted = continued.manifest.provenance.machine.fingerprint if continued else None
+        declared = _declared_on(declared, home_of(greetings, wanted))
+        folder = declaration.open_to_continue(out, declared.manifest) if options.resume else None
+        manifest = declared.manifest if folder is None else folder.manifest
+        for told in (*workers.notes(), *describe_workers(greetings)):
+            progress.note(told)
+        workers.station(Station(_outfit(options, manifest, sources, declared.items)))
+        if folder is None:
+            progress.step("reading the scan")
+            raise_refusal(workers.result_of(check_scan, manifest.run_id))
+            folder = results.RunFolder.create(out, manifest)
+        with folder.locked():
+            set_torn_line_aside(folder, progress)
+            _ClusterRun(folder, workers, progress).go(declared.items)
+            return summarise(folder)

@@ -1,0 +1,240 @@
+"""A Dask cluster as a run sees it: its workers that measure, and tasks handed to them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import distributed
+import yaml
+
+from validation.cluster_worker import RESOURCE, Greeting, Sources, Station, greet
+from validation.declaration import ClusterOptions
+from validation.errors import InstrumentError, UsageError
+
+CONNECT_TIMEOUT_S = 30.0
+Result = TypeVar("Result")
+
+
+class Workers:
+    """The workers of a cluster that offer the resource ``measure``.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    wait_s : float
+        How long to wait while there is no worker.
+    """
+
+    def __init__(self, client: Any, wait_s: float) -> None:
+        self.client = client
+        self.wait_s = wait_s
+        self._station: str | None = None
+        self._seen_at = time.monotonic()
+
+    def all(self) -> dict[str, float]:
+        """Addresses of all workers, and how much of the resource each offers."""
+        try:
+            found = self.client.scheduler_info()["workers"]
+        except OSError as error:
+            raise InstrumentError(
+                f"the scheduler of the cluster was lost ({error}); what was measured is kept, continue with --resume"
+            ) from None
+        return {address: float(worker["resources"].get(RESOURCE, 0)) for address, worker in found.items()}
+
+    def capacity(self) -> int:
+        """Count the workers that measure; wait for the first where there is none.
+
+        Raises
+        ------
+        InstrumentError
+            If there was none for too long.
+        """
+        count = sum(offered > 0 for offered in self.all().values())
+        if count:
+            self._seen_at = time.monotonic()
+        elif time.monotonic() - self._seen_at > self.wait_s:
+            raise InstrumentError(
+                f"the cluster had no worker that offers the resource {RESOURCE} for {self.wait_s:g} s "
+                "(--worker-wait); what was measured is kept, continue with --resume"
+            )
+        return count
+
+    def notes(self) -> Iterator[str]:
+        """Say which workers take no cases."""
+        offers = self.all()
+        idle = sum(offered == 0 for offered in offers.values())
+        if idle:
+            yield f"{idle} of {len(offers)} workers do not offer the resource {RESOURCE}=1 and take no cases"
+
+    def greet(self, sources: Sources | None, threads: int | None) -> list[Greeting]:
+        """Wait for workers and ask each that measures who it is.
+
+        Raises
+        ------
+        UsageError
+            If none comes, none offers the resource, one offers more than one of it, or one lacks the harness.
+        """
+        deadline = time.monotonic() + self.wait_s
+        while not (offers := self.all()):
+            if time.monotonic() > deadline:
+                raise UsageError(f"the cluster must have a worker, but none came within {self.wait_s:g} s")
+            time.sleep(0.2)
+        ready = [address for address, offered in offers.items() if offered]
+        if not ready:
+            raise UsageError(
+                f"a worker must offer the resource {RESOURCE}=1 to take cases, but none of {len(offers)} does; start "
+                f"workers with: dask worker ADDRESS --nthreads 1 --resources {RESOURCE}=1"
+            )
+        for address, offered in offers.items():
+            if offered not in (0, 1):
+                raise UsageError(
+                    f"a worker must measure one case at a time and offer {RESOURCE}=1, but {address} offers "
+                    f"{RESOURCE}={offered:g}"
+                )
+        answers = self.client.run(greet, sources, threads, workers=ready, on_error="return")
+        greetings = []
+        for address, answer in answers.items():
+            if isinstance(answer, ImportError):
+                raise UsageError(f"worker {address} must have this harness and ptycho installed, but: {answer}")
+            if isinstance(answer, UsageError):
+                raise UsageError(f"worker {address}: {answer}")
+            if isinstance(answer, Greeting):  # others were lost meanwhile
+                greetings.append(answer)
+        if not greetings:
+            raise InstrumentError(f"no worker answered: {'; '.join(map(repr, answers.values()))}")
+        return greetings
+
+    def station(self, station: Station) -> None:
+        """Give every worker, now and later, its station."""
+        self._station = station.name
+        self.client.register_plugin(station, name=station.name)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Hand a task to a worker that measures nothing else meanwhile. Returns its future."""
+        return self.client.submit(function, *arguments, resources={RESOURCE: 1}, pure=False)
+
+    def result_of(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run one task and wait for its result.
+
+        Raises
+        ------
+        InstrumentError
+            If there is none.
+        """
+        future = self.submit(function, *arguments)
+        while future.status == "pending":
+            self.capacity()
+            self.wait([future], 1.0)
+        if future.status != "finished":
+            raise InstrumentError(f"no worker lived through the first task ({future.status}); see their logs")
+        found: Result = future.result()
+        return found
+
+    def wait(self, futures: list[Any], timeout_s: float) -> list[Any]:
+        """Give the futures that are done, waiting a while for the first."""
+        if not futures:
+            time.sleep(timeout_s)
+            return []
+        with contextlib.suppress(distributed.TimeoutError, distributed.CancelledError), self.client.as_current():
+            distributed.wait(futures, timeout=timeout_s, return_when="FIRST_COMPLETED")
+        return [future for future in futures if future.done()]
+
+    def cancel(self, futures: list[Any]) -> None:
+        """Give up tasks; what still runs on a worker ends with its station."""
+        with contextlib.suppress(Exception):  # the cluster may be gone, which is no second error
+            self.client.cancel(futures)
+
+    def close(self) -> None:
+        """Take the stations away, which ends whatever still runs there."""
+        if self._station is not None:
+            with contextlib.suppress(Exception):  # the cluster may be gone, which is no second error
+                self.client.unregister_worker_plugin(self._station)
+
+
+def _security(options: ClusterOptions) -> Any:
+    """TLS as given; without it what Dask's own configuration says."""
+    if options.tls_ca_file is None:
+        return distributed.Security()
+    for path in (options.tls_ca_file, options.tls_cert, options.tls_key):
+        if path is not None and not Path(path).is_file():
+            raise UsageError(f"a TLS option must be a file that can be read, got {path}")
+    roles = {
+        f"tls_{role}_{part}": path
+        for role in ("client", "scheduler", "worker")
+        for part, path in (("cert", options.tls_cert), ("key", options.tls_key))
+    }
+    return distributed.Security(tls_ca_file=options.tls_ca_file, require_encryption=True, **roles)
+
+
+def _arguments(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--cluster-options {path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise UsageError(f"--cluster-options {path} must hold the names and values of arguments, got {found!r:.80}")
+    return found
+
+
+def _make(options: ClusterOptions, security: Any) -> Any:
+    """Make the cluster of a class, or of local workers."""
+    if options.local_workers is not None:
+        return distributed.LocalCluster(
+            n_workers=options.local_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=0,  # the children have limits of their own
+            resources={RESOURCE: 1},
+            security=security,
+            silence_logs=logging.CRITICAL,
+        )
+    path = options.cluster_class or ""
+    module_name, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"--cluster must be package.module:Class, and {path} cannot be imported: {error}") from None
+    arguments = _arguments(options.class_options)
+    if options.tls_ca_file is not None:
+        arguments = {"security": security, **arguments}
+    try:
+        return found(**arguments)
+    except Exception as error:
+        raise UsageError(
+            f"{path} cannot be made with the arguments of {options.class_options or 'none'}: "
+            f"{type(error).__name__}: {error}"
+        ) from None
+
+
+@contextlib.contextmanager
+def connect(options: ClusterOptions) -> Iterator[Workers]:
+    """Connect to the cluster, making it first where that is asked for; both end with the block.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made or reached.
+    """
+    security = _security(options)
+    with contextlib.ExitStack() as stack:
+        address: Any = options.scheduler
+        if address is None:
+            address = stack.enter_context(_make(options, security))
+        try:
+            client = distributed.Client(address, security=security, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(f"the scheduler {options.scheduler} cannot be reached: {error}") from None
+        stack.enter_context(client)
+        workers = Workers(client, options.worker_wait_s)
+        stack.callback(workers.close)
+        yield workers
