@@ -25,8 +25,11 @@ def check_memory(needed, what):
         raise ValueError(f"{what} must fit in memory: {needed:.3g} bytes are needed, the machine has {present:.3g}")
 
 
-def _check_integer(name, value, minimum):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+def check_integer(name, value, minimum=None):
+    """Raise ValueError unless ``value`` is an integer of Python or NumPy and at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    if minimum is not None and value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
@@ -71,7 +74,10 @@ def _real_offsets(offsets, name):
         if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
             raise ValueError(f"{name} must be real numbers, got {tensor.dtype.name}")
         return tensor if tensor.dtype == tf.float32 else tf.cast(tensor, tf.float64)
-    array = as_array(offsets)
+    try:
+        array = as_array(offsets)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} must be an array of real numbers, got {type(offsets).__name__} ({error})") from None
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name} must be real numbers, got {array.dtype.name}")
     return array if array.dtype == np.float32 else array.astype(np.float64)
@@ -83,7 +89,9 @@ def _library(value):
 
 
 def _cast(value, dtype):
-    return value.astype(dtype, copy=False) if isinstance(value, np.ndarray) else tf.cast(value, dtype)
+    """Cast; what is too large for float32 becomes infinite, in NumPy as silently as in TensorFlow."""
+    with np.errstate(over="ignore"):
+        return value.astype(dtype, copy=False) if isinstance(value, np.ndarray) else tf.cast(value, dtype)
 
 
 def flat_positions(offsets, name):
@@ -135,21 +143,30 @@ def group_offsets(global_offsets, local_offsets, gridsize):
     if tuple(local.shape[1:]) == per_channel:
         local = library.transpose(local, [0, 3, 1, 2])  # (B, c, 1, 2)
     local = library.reshape(local, [-1, c, 2])
-    flat = _cast(library.reshape(total, [-1, 1, 2]) + local, np.float32)
+    with np.errstate(invalid="ignore"):  # infinities of both signs; refused below
+        flat = _cast(library.reshape(total, [-1, 1, 2]) + local, np.float32)
     check_finite(flat, "global_offsets + local_offsets")
     return library.reshape(flat, [-1, 1, 2, 1])
 
 
+def check_patch_size(N, B, c):
+    """Raise ValueError unless patches (B, N, N, c) have a size and fit in memory; B may be None."""
+    check_integer("N", N, 1)
+    check_memory(8 * (B or 1) * N * N * c, f"{B} groups of {c} patches (N {N})")
+
+
 def check_flat_offsets(offsets_f, B, c):
     """Return flat offsets (B*c,1,2,1) or (B*c,1,1,2) as float32 (B*c, 2) [x, y]."""
-    _check_integer("c", c, 1)
+    check_integer("c", c, 1)
     if B is not None or tf.executing_eagerly():
-        _check_integer("B", B, 0)
+        check_integer("B", B, 0)
     positions = flat_positions(offsets_f, "offsets_f")
     count = positions.shape[0]
     if None not in (count, B) and count != B * c:
         raise ValueError(f"offsets_f must hold B*c = {B}*{c} = {B * c} offsets, got {count}")
-    return _cast(positions, np.float32)
+    positions = _cast(positions, np.float32)
+    check_finite(positions, "offsets_f in float32")
+    return positions
 
 
 def check_padded(gt_padded):

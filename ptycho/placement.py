@@ -115,6 +115,8 @@ def place_native(patches, offsets, M, pad, canvas, count):
     ``pad`` is the canvas pixel of a patch's first pixel at offset 0. ``count`` (real, shape of the canvas) or
     None takes the same sum for patches of ones. All arrays are NumPy, complex and real of one precision.
     """
+    if not np.isfinite(offsets).all():  # the kernel would write beyond the canvas
+        raise ValueError("offsets must be finite, got values that are NaN or infinite")
     real = offsets.dtype.type
     P, N, _ = patches.shape
     height, width = canvas.shape

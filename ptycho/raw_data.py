@@ -18,12 +18,15 @@ from ptycho import native, params, patches
 from ptycho import tf_helper as hh
 from ptycho.checks import (
     check_flat_offsets,
+    check_integer,
+    check_memory,
     check_N_and_gridsize,
     check_object,
     check_padded,
+    check_patch_size,
     group_offsets,
 )
-from ptycho.config.config import ModelConfig
+from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig
 from ptycho.scan_file import read_arrays
 
 logger = logging.getLogger(__name__)
@@ -163,6 +166,9 @@ class RawData:
         ValueError
             If an argument is out of range or the scan has fewer than ``gridsize**2`` positions.
         """
+        for name, value in (("n_groups", n_groups), ("gridsize", gridsize), ("neighbor_count", neighbor_count)):
+            check_integer(name, value)
+        check_integer("seed", seed, 0)
         c = gridsize * gridsize
         count = len(self.xcoords)
         if n_groups < 0:
@@ -171,6 +177,7 @@ class RawData:
             raise ValueError(f"gridsize and neighbor_count must be positive, got {gridsize} and {neighbor_count}")
         if count < c:
             raise ValueError(f"gridsize {gridsize} needs at least {c} positions, the scan has {count}")
+        check_memory(32 * n_groups * min(max(neighbor_count, c), count), f"{n_groups} groups (n_groups)")
         rng = np.random.default_rng(seed)
         positions = np.column_stack([self.xcoords, self.ycoords])
         rounds = [rng.permutation(count) for _ in range(-(-n_groups // count))]
@@ -285,7 +292,7 @@ def _choose_batched(config):
     Precedence: ``config``, the environment variable, ``params.cfg``, the default.
     """
     if config is not None:
-        return getattr(config.model, FLAG), f"config.model.{FLAG}"
+        return getattr(_model_of(config), FLAG), f"config.model.{FLAG}"
     text = os.environ.get(ENVIRONMENT_VARIABLE)
     if text is not None:
         value = _ENVIRONMENT_VALUES.get(text.strip().lower())
@@ -298,12 +305,18 @@ def _choose_batched(config):
     return getattr(ModelConfig(), FLAG), "the default"
 
 
+def _model_of(config):
+    if not isinstance(config, (TrainingConfig, InferenceConfig)):
+        raise TypeError(f"config must be a TrainingConfig, an InferenceConfig or None, got {type(config).__name__}")
+    return config.model
+
+
 def setting(name, argument, config):
     """Take a setting from the argument, else from the config, else from the legacy dictionary."""
     if argument is not None:
         return argument
     if config is not None:
-        return getattr(config.model, name)
+        return getattr(_model_of(config), name)
     return params.get(name)
 
 
@@ -328,6 +341,7 @@ def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):
         )
     gt_padded = check_padded(gt_padded)
     positions = tf.convert_to_tensor(check_flat_offsets(offsets_f, B, c))
+    check_patch_size(N, B, c)
     canvas = np.zeros((B, N, N, c), dtype=np.complex64)
     for index in range(B * c):
         translated = hh.translate(gt_padded, -positions[index : index + 1])
@@ -359,4 +373,5 @@ def _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size=None, e
     """
     gt_padded = check_padded(gt_padded)
     positions = check_flat_offsets(offsets_f, B, c)
+    check_patch_size(N, B, c)
     return patches.extract(gt_padded, positions, N, B, c, chunk_size, engine)

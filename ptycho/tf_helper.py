@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ptycho import native
-from ptycho.checks import check_patches
+from ptycho.checks import check_integer, check_patches
 from ptycho.placement import place_graph, place_native
 from ptycho.projective_warp_xla import translate_xla
 
@@ -137,7 +137,9 @@ def reassemble_position(obj_tensor, global_offsets, M=10, chunk_size=None):
 def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
     """Return the canvas (S, S) of `shift_and_sum` and, if ``counted``, that of ones (else None)."""
     patches, positions = check_patches(obj_tensor, global_offsets, M)
-    chunk_size = chunk_size or max(1, 2**20 // (M * M))
+    if chunk_size is None:
+        chunk_size = max(1, 2**20 // (M * M))
+    check_integer("chunk_size", chunk_size, 1)
     adjusted, size = _adjusted_offsets(positions)
     if tf.executing_eagerly() and native.available():
         extent = M + 2 * int(size)

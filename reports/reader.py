@@ -15,6 +15,8 @@ from reports.records import SCHEMA_VERSIONS, CalibrationResult, Manifest, Result
 
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
+# What decoding raises where bytes are not of the schema.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Head(msgspec.Struct):
@@ -53,7 +55,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         _check_version(raw, str(path))
         return msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise InputError(f"{path} is not the manifest of a run: {error}") from None
 
 
@@ -87,7 +89,7 @@ def _read_lines(path: Path, manifest: Manifest) -> list[ResultLine]:
         try:
             _check_version(row, where)
             lines.append(decoder.decode(row))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise InputError(f"{where} is not a result line: {error}") from None
     if torn.strip():
         raise InputError(

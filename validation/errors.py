@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+# What decoding raises where bytes are not of the schema.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class CommandError(Exception):
     """A command cannot go on. The message is one line: what was expected, what came, what to do."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from validation.errors import UsageError
+from validation.errors import UNDECODABLE, UsageError
 from validation.records import (
     READABLE_VERSIONS,
     SCHEMA_VERSION,
@@ -79,8 +79,8 @@ def decode_line(encoded: bytes) -> ResultLine:
 
     Raises
     ------
-    msgspec.MsgspecError
-        If it is not a line of this schema.
+    msgspec.MsgspecError, UnicodeDecodeError, RecursionError
+        If it is not a line of this schema: one of `UNDECODABLE`.
     """
     line: ResultLine = msgspec.json.decode(encoded, type=ResultLine)
     return line
@@ -138,7 +138,7 @@ class RunFolder:
                     "use the harness version that wrote it"
                 )
             return cls(path, msgspec.json.decode(encoded, type=Manifest))
-        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        except (*UNDECODABLE, KeyError, TypeError) as error:
             raise UsageError(f"{path / MANIFEST} is not a manifest of this harness: {error}") from None
 
     @contextlib.contextmanager
@@ -210,7 +210,7 @@ class RunFolder:
                 raise UsageError(f"{where} is torn; continue the run with --resume, which sets it aside")
             try:
                 line = decode_line(encoded)
-            except msgspec.MsgspecError as error:
+            except UNDECODABLE as error:
                 raise UsageError(f"{where} is not a result of schema {SCHEMA_VERSION}: {error}") from None
             if line.run_id != self.manifest.run_id:
                 raise UsageError(f"{where} belongs to run {line.run_id}, not to {self.manifest.run_id}; remove it")

@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from validation.errors import InstrumentError
+from validation.errors import UNDECODABLE, InstrumentError
 from validation.records import Failure, FailureReason
 from validation.tasks import ErrorReply, Reply, Task
 from validation.worker import Outcome, Request
@@ -100,7 +100,7 @@ def classify(outcome: Outcome, reply: bytes | None, timeout_s: float, arm: str |
         return failure("no_result", "left with exit code 0 and without a reply")
     try:
         decoded = msgspec.json.decode(reply, type=Reply)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         return failure("wrong_output", f"the reply is not one of the contract's: {error}")
     if isinstance(decoded, ErrorReply) and decoded.reason != "bad_input":
         return failure(decoded.reason, decoded.message)

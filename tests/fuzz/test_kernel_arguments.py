@@ -20,11 +20,7 @@ from tests.fuzz import calls, hostile
 from tests.fuzz.conftest import EXAMPLES, FUZZ
 from tests.fuzz.contract import outcome
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:the iterative patch extraction:DeprecationWarning"),
-    # The refusal comes after the warning: see test_known_gaps.py.
-    pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in (cast|add):RuntimeWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:the iterative patch extraction:DeprecationWarning")
 
 
 @FUZZ
