@@ -6,6 +6,7 @@ import pytest
 
 from tests.validation.builders import make_manifest, make_result
 from validation import results, worker
+from validation.errors import UsageError
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_line_that_could_not_be_synchronised_is_taken_back(folder, monkeypatch
         raise OSError(5, "input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="input/output error"):
+    with pytest.raises(UsageError, match=r"cannot be written: input/output error; nothing on record is lost"):
         folder.append(make_result("case-1"))
     assert (folder.path / results.RESULTS).read_bytes() == before
 
