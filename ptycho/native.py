@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 import logging
 import os
@@ -14,12 +13,18 @@ import tensorflow as tf
 
 logger = logging.getLogger(__name__)
 
+try:
+    import numba
+except ImportError as error:  # not installed, or installed beside a NumPy it does not know
+    logger.info("no compiled kernels, since numba cannot be imported: %s", error)
+    numba = None
+
 _ALIGNMENT = 64  # bytes; what TensorFlow's own allocator gives
 
 
 def available():
     """Whether the compiled CPU kernels can be used here."""
-    return importlib.util.find_spec("numba") is not None
+    return numba is not None
 
 
 @functools.cache
@@ -29,8 +34,6 @@ def compiled(function):
     ``contract`` lets the compiler fuse a product and a sum as XLA does in the reference; nothing else of
     fast-math is allowed. The kernel runs without the interpreter lock.
     """
-    import numba
-
     options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
