@@ -234,6 +234,19 @@ def default_chunk_size(N, c):
     return max(1, 2**21 // (N * N * c))
 
 
+def _check_size(shape):
+    """Refuse what the XLA engine's int32 indices do not reach."""
+    pixels = tf.TensorShape(shape).num_elements()
+    if pixels is not None and pixels >= 2**31:
+        raise ValueError(f"engine 'xla' takes padded objects of less than 2**31 pixels, got shape {tuple(shape)}")
+
+
+def _default_engine(gt_padded):
+    """Name the engine for an eager call: an object on a GPU stays there."""
+    on_gpu = "GPU" in getattr(gt_padded, "device", "")
+    return "native" if native.available() and not on_gpu else "xla"
+
+
 def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
     """Extract all patches; see `ptycho.raw_data._get_image_patches_batched`.
 
@@ -247,7 +260,7 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
     chunk_size : int, optional
         Groups that are worked on at a time; bounds the extra memory and does not change a bit.
     engine : {'native', 'xla'}, optional
-        Default: 'native' where it can be used (eager, CPU, numba installed), else 'xla'.
+        Default: 'native' where it can be used (eager, no object on a GPU, numba installed), else 'xla'.
 
     Returns
     -------
@@ -260,10 +273,13 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
     if isinstance(gt_padded, tf.Tensor) and not tf.executing_eagerly():
         if engine == "native":
             raise ValueError("engine 'native' needs eager execution; inside tf.function use 'xla'")
+        _check_size(gt_padded.shape)
         return _extract_jit(tf.squeeze(gt_padded, [0, 3]), tf.reshape(positions, [-1, c, 2]), N)
     chunk_size = chunk_size or default_chunk_size(N, c)
     if engine is None:
-        engine = "native" if native.available() else "xla"
+        engine = _default_engine(gt_padded)
+    if engine == "xla":
+        _check_size(gt_padded.shape)
     host_positions = native.as_array(positions)
 
     @tf.custom_gradient

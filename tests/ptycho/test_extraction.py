@@ -1,10 +1,12 @@
 """Patch extraction against the independent float64 oracle."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ptycho import native, params
+from ptycho import native, params, patches
 from ptycho.config.config import ModelConfig, TrainingConfig
 from ptycho.raw_data import _get_image_patches_batched, _get_image_patches_iterative, get_image_patches
 from ptycho.tf_helper import pad
@@ -354,3 +356,17 @@ def test_bad_options_of_the_batched_implementation_are_named(options, message):
 def test_both_implementations_check_their_arguments(implementation, padded, offsets, message):
     with pytest.raises(ValueError, match=message):
         implementation(padded, offsets, 8, 1, 4)
+
+
+def test_an_object_too_large_for_the_indices_of_xla_is_refused():
+    function = tf.function(lambda image, offsets: _get_image_patches_batched(image, offsets, 8, 3, 1))
+    with pytest.raises(ValueError, match=r"less than 2\*\*31 pixels"):
+        function.get_concrete_function(
+            tf.TensorSpec([1, 2**16, 2**15, 1], tf.complex64), tf.TensorSpec([3, 1, 2, 1], tf.float32)
+        )
+
+
+def test_an_object_on_a_gpu_is_left_to_xla():
+    on_gpu = SimpleNamespace(device="/job:localhost/replica:0/task:0/device:GPU:0")
+    assert patches._default_engine(on_gpu) == "xla"
+    assert patches._default_engine(tf.zeros(3)) == patches._default_engine(np.zeros(3)) == "native"
