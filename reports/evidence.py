@@ -14,6 +14,11 @@ from reports.errors import InputError
 from reports.verdict import CriterionId, Outcome, State, Verdict
 
 RECORDED = Path(__file__).with_name("verdicts")
+FLAG = "use_batched_patch_extraction"
+# The candidate that the dispatcher calls with the flag on.
+JUDGED = "batched"
+# File beside the verdicts that names the run which flipped the default.
+FLIP = "FLIP"
 EVIDENCE_VERSION: Literal["1.0"] = "1.0"
 
 
@@ -141,7 +146,15 @@ def recorded(folder: Path = RECORDED) -> tuple[Evidence, ...]:
     return tuple(sorted(found, key=lambda item: (moment(item.created_at), item.run_id)))
 
 
-def objection(default: bool, kernel_digest: str, evidence: tuple[Evidence, ...]) -> str | None:
+def flipped_by(folder: Path = RECORDED) -> str | None:
+    """Run that the flip of the default cites; ``None`` before the flip, and after a rollback took it away."""
+    path = folder / FLIP
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def objection(
+    default: bool, kernel_digest: str, evidence: tuple[Evidence, ...], flipped: str | None = None
+) -> str | None:
     """Say why the flag's default may not be what it is; ``None`` if it may.
 
     Parameters
@@ -151,17 +164,30 @@ def objection(default: bool, kernel_digest: str, evidence: tuple[Evidence, ...])
     kernel_digest : str
         Of the present sources.
     evidence : tuple of Evidence
-        Oldest first.
+        Oldest first. Only verdicts on what the dispatcher calls count, not those on another candidate.
+    flipped : str, optional
+        Run that the flip of the default cites (see `flipped_by`).
     """
+    about = tuple(item for item in evidence if item.candidate == JUDGED)
+    newest = about[-1] if about else None
     if not default:
-        return None
-    command = "run: python -m validation run --sweep full --out runs/full && python -m reports record runs/full"
-    if not evidence:
-        return f"the default of use_batched_patch_extraction is True, but no verdict is on record; {command}"
-    newest = evidence[-1]
+        if flipped is None or (newest is not None and newest.outcome == "REJECT"):
+            return None
+        return (
+            f"the default of {FLAG} was flipped to True by the verdict of run {flipped}, and is False without a "
+            f"verdict against it; record a REJECT, or roll back by removing reports/verdicts/{FLIP} and say why"
+        )
+    command = "run: python -m validation run --sweep nightly --out runs/night && python -m reports record runs/night"
+    if newest is None:
+        return f"the default of {FLAG} is True, but no verdict on {JUDGED} is on record; {command}"
+    if flipped not in {item.run_id for item in about}:
+        return (
+            f"the default of {FLAG} is True, and reports/verdicts/{FLIP} must hold the id of the recorded run that "
+            f"flipped it, got {flipped!r}; the newest is {newest.run_id}"
+        )
     if newest.outcome != "ACCEPT":
         return (
-            f"the default of use_batched_patch_extraction is True, but the newest recorded verdict is "
+            f"the default of {FLAG} is True, but the newest recorded verdict is "
             f"{newest.outcome} (run {newest.run_id}); set it to False, or mend the kernel and {command}"
         )
     if newest.kernel_digest != kernel_digest:

@@ -36,7 +36,7 @@ def test_the_default_of_the_flag_rests_on_the_newest_recorded_verdict() -> None:
 
     default = inspect.signature(ModelConfig).parameters["use_batched_patch_extraction"].default
     digest = kernel_digest(Path(ptycho.__file__).parent)
-    assert evidence.objection(default, digest, evidence.recorded()) is None
+    assert evidence.objection(default, digest, evidence.recorded(), evidence.flipped_by()) is None
 
 
 def test_a_recorded_verdict_reads_back(tmp_path: Path) -> None:
@@ -49,14 +49,42 @@ def test_a_recorded_verdict_reads_back(tmp_path: Path) -> None:
 def test_the_default_may_be_true_only_with_an_accept_of_the_present_sources(tmp_path: Path) -> None:
     digest = b.PROVENANCE.kernel_digest
     good = run_at("2026-11-20T10:00:00+00:00", "a")
-    assert "no verdict is on record" in str(evidence.objection(True, digest, ()))
+    assert "is on record" in str(evidence.objection(True, digest, (), "a"))
     assert evidence.objection(False, digest, ()) is None
     found = recorded(tmp_path, good)
-    assert evidence.objection(True, digest, found) is None
-    assert "measure again" in str(evidence.objection(True, "another", found))
+    assert evidence.objection(True, digest, found, "a") is None
+    assert "measure again" in str(evidence.objection(True, "another", found, "a"))
+    assert "must hold the id of the recorded run that flipped it, got None" in str(
+        evidence.objection(True, digest, found)
+    )
     found = recorded(tmp_path, run_at("2026-11-21T10:00:00+00:00", "b", timing=b.timing(2.0)))
-    assert "is REJECT" in str(evidence.objection(True, digest, found))
-    assert "python -m validation run" in str(evidence.objection(True, digest, found))
+    assert "is REJECT" in str(evidence.objection(True, digest, found, "a"))
+    assert "python -m validation run" in str(evidence.objection(True, digest, found, "a"))
+
+
+def test_after_the_flip_the_default_may_be_false_only_with_a_verdict_against_it(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    found = recorded(tmp_path, run_at("2026-11-20T10:00:00+00:00", "a"))
+    assert evidence.objection(False, digest, found) is None
+    assert "without a verdict against it" in str(evidence.objection(False, digest, found, "a"))
+    assert "without a verdict against it" in str(evidence.objection(False, "another", found, "a"))
+    found = recorded(tmp_path, run_at("2026-11-21T10:00:00+00:00", "b", timing=b.timing(2.0)))
+    assert evidence.objection(False, digest, found, "a") is None
+
+
+def test_a_verdict_on_another_candidate_neither_backs_the_default_nor_speaks_against_it(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    (found,) = recorded(tmp_path, run_at("2026-11-20T10:00:00+00:00", "a"))
+    theirs = msgspec.structs.replace(found, candidate="windows:patches", run_id="b")
+    assert "no verdict on batched is on record" in str(evidence.objection(True, digest, (theirs,), "b"))
+    rejected = msgspec.structs.replace(theirs, outcome="REJECT")
+    assert evidence.objection(True, digest, (found, rejected), "a") is None
+
+
+def test_the_run_that_flipped_the_default_is_named_in_a_file(tmp_path: Path) -> None:
+    assert evidence.flipped_by(tmp_path) is None
+    (tmp_path / evidence.FLIP).write_text("20261121T010203Z-abc\n")
+    assert evidence.flipped_by(tmp_path) == "20261121T010203Z-abc"
 
 
 def test_the_newest_is_by_date_and_not_by_name(tmp_path: Path) -> None:
