@@ -50,22 +50,23 @@ bench-compare: $(STAMP) ## what HEAD made slower or hungrier than BASE
 
 bench-html: $(STAMP) ## asv's site in .asv/html, and the history in .asv/history.html
 	$(BIN)/asv publish
-	$(BIN)/python -m reports history
+	$(BIN)/python -m reports history --machine $(BENCH_MACHINE)
 
 engine-table: $(STAMP) ## measure the figures of docs/ENGINE.md; about twelve minutes on a quiet machine
 	$(BIN)/python asv_bench/engine_table.py
 
-lint: $(STAMP) ## style and types
+lint: $(STAMP) ## style, types, and the workflows against their schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 test: lint ## style, types and the quick tests
 	$(BIN)/python -m pytest -m "not slow"
 
-test-both: $(STAMP) ## the kernels' tests with the flag off and with it on
-	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest tests/ptycho
-	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest tests/ptycho
+test-both: $(STAMP) ## all quick tests with the flag off, and all again with it on
+	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest -m "not slow"
+	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

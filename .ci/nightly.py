@@ -160,7 +160,7 @@ class Night:
         judged = (folder / "manifest.json").exists()
         if judged:
             self.after("report", *reports, "build", str(folder))
-            keep = ["--keep", str(self.options.keep), "--sweep", self.options.sweep, "--spare", str(folder)]
+            keep = ["--keep", str(self.options.keep), "--sweep", Path(self.options.sweep).stem, "--spare", str(folder)]
             self.after("removal of old runs", *reports, "prune", str(self.options.runs), *keep)
             self.after("index", *reports, "index", str(self.options.runs))
         if self.options.bench == "no":

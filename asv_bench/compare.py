@@ -18,6 +18,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(ROOT))
 
 SAME, WORSE, NOT_COMPARED = 0, 1, 2
+STOPPED = 130
 FOLDER = Path(".asv", "compare")
 
 
@@ -147,7 +148,8 @@ def report(result):
 def main(base, head, patterns, machine):
     """Measure the commits BASE and HEAD and say what became slower or hungrier.
 
-    Commits are measured, not the working tree. Exit codes: 0 nothing worse, 1 something worse, 2 not compared.
+    Commits are measured, not the working tree. Exit codes: 0 nothing worse, 1 something worse, 2 not compared,
+    130 stopped.
     """
     from asv_bench.machine import machine_name
 
@@ -159,6 +161,9 @@ def main(base, head, patterns, machine):
     except CannotCompareError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(NOT_COMPARED)
+    except KeyboardInterrupt:  # click would end with 1
+        click.echo("error: stopped; nothing was compared", err=True)
+        sys.exit(STOPPED)
     except Exception as error:  # a crash of the tool is no statement about the commits; 1 would be one
         click.echo(f"error: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
         sys.exit(NOT_COMPARED)

@@ -128,12 +128,14 @@ def build(folder: str, policy: str | None, machine: str | None, results: str | N
 @cli.command()
 @click.argument("before", metavar="A")
 @click.argument("after", metavar="B")
-def compare(before: str, after: str) -> None:
+@click.option("--machine-a", metavar="FINGERPRINT", help="Machine class of A, where it has several.")
+@click.option("--machine-b", metavar="FINGERPRINT", help="Machine class of B, where it has several.")
+def compare(before: str, after: str, machine_a: str | None, machine_b: str | None) -> None:
     """Tell what got better or worse beyond noise from run A to run B."""
     from reports import comparison
     from reports.policy import read_policy
 
-    old, new = _judged(before, None), _judged(after, None)
+    old, new = _judged(before, None, machine_a), _judged(after, None, machine_b)
     click.echo(comparison.told(old, new, comparison.compare(old[0], new[0], read_policy())))
 
 
@@ -157,7 +159,8 @@ def index(folder: str) -> None:
 @cli.command()
 @click.argument("folder", metavar="DIR")
 @click.option("--into", metavar="VERDICTS", help="Folder of the recorded verdicts [reports/verdicts].")
-def record(folder: str, into: str | None) -> None:
+@machine_option
+def record(folder: str, into: str | None, machine: str | None) -> None:
     """Record the verdict of the run in DIR as evidence, by the promised thresholds.
 
     Refused where it is none: provisional, of uncommitted sources, or no verdict at all.
@@ -166,7 +169,7 @@ def record(folder: str, into: str | None) -> None:
 
     from reports import evidence
 
-    _, verdict = _judged(folder, None)
+    _, verdict = _judged(folder, None, machine)
     path = evidence.record(verdict, evidence.RECORDED if into is None else Path(into))
     click.echo(f"{verdict.line}\nrecorded {path}")
 

@@ -150,7 +150,7 @@ def history(evidence: tuple[Evidence, ...], verdict: Verdict | None, policy: Pol
     ]
     mine = next((item.value for item in verdict.criteria if item.id == "speed"), None) if verdict else None
     if verdict is not None and mine is not None and all(item.run_id != verdict.run_id for item in evidence):
-        outcome = f"{verdict.outcome}, this run"
+        outcome = f"{verdict.outcome}, this run" + (f" ({' and '.join(verdict.marks)})" if verdict.marks else "")
         points.append(
             Point(created_at=verdict.created_at, outcome=outcome, commit=str(verdict.commit)[:8], speedup=mine)
         )

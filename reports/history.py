@@ -92,11 +92,11 @@ def section_or_reason(results: Path | None) -> tuple[str, str]:
     from reports.history_results import NoResultsError, read_history
 
     if results is not None:
-        return history_section(read_history(CONFIG, results=results)), ""
+        return history_section(read_history(CONFIG, results=results, last_machine=True)), ""
     if not CONFIG.is_file():
         return "", f"there is no {CONFIG} where this page was built"
     try:
-        return history_section(read_history(CONFIG)), ""
+        return history_section(read_history(CONFIG, last_machine=True)), ""
     except NoResultsError:
         return "", "asv has measured nothing here yet"
     except InputError as error:

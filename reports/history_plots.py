@@ -131,6 +131,7 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
         low, high = axes.get_ylim()
         axes.set_ylim(low / (high / low) ** (0.08 * len(chosen)), high * (high / low) ** 0.12)
         axes.set_xlim(-0.6, count - 0.4)
+        axes.set_xlabel("commit, oldest first")
         every = max(1, count // 12)
         axes.set_xticks(
             range(0, count, every), [history.commits[at].hash[:7] for at in range(0, count, every)], rotation=45,

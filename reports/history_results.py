@@ -72,11 +72,12 @@ def _commits(root: Path, branch: str) -> list[Commit]:
     """List the commits of a branch, oldest first."""
     done = subprocess.run(
         ["git", "log", "--topo-order", "--reverse", "--format=%H%x00%aI%x00%s", "--end-of-options", branch, "--"],
-        cwd=root, capture_output=True, text=True,
+        cwd=root, capture_output=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
     if done.returncode:
         raise InputError(f"--branch must name a commit or branch of {root}, got {branch!r}")
-    fields = (line.split("\0") for line in done.stdout.splitlines())
+    # Not splitlines: a subject may hold any other character that ends a line somewhere.
+    fields = (line.split("\0") for line in done.stdout.split("\n") if line)
     return [Commit(hash=name, author_date=date, subject=subject) for name, date, subject in fields]
 
 
@@ -86,6 +87,17 @@ def _chosen(what: str, option: str, names: list[str], wanted: str | None) -> str
     if wanted is None and len(names) > 1:
         raise InputError(f"results of {len(names)} {what}s are not mixed: choose one by {option}: {', '.join(names)}")
     return wanted or names[0]
+
+
+def _latest_machine(results_dir: str, names: list[str]) -> str:
+    """Machine that was measured last; of those without a result the first."""
+    from asv.results import iter_results_for_machine  # type: ignore[import-untyped]
+
+    def latest(name: str) -> float:
+        started = [at for result in iter_results_for_machine(results_dir, name) for at in result.started_at.values()]
+        return max((at or 0 for at in started), default=0)
+
+    return max(names, key=latest)
 
 
 def _latest_environment(results: list[Any]) -> str:
@@ -119,6 +131,7 @@ def read_history(
     machine: str | None = None,
     environment: str | None = None,
     results: Path | None = None,
+    last_machine: bool = False,
 ) -> History:
     """Read asv's results.
 
@@ -132,6 +145,8 @@ def read_history(
         By default the only machine, and the environment that was measured last.
     results : Path, optional
         Folder of asv's results, where it is not the one that the configuration names.
+    last_machine : bool
+        Of several machines take the one that was measured last, instead of asking for a choice.
 
     Raises
     ------
@@ -141,7 +156,7 @@ def read_history(
     try:
         from asv.benchmarks import Benchmarks  # type: ignore[import-untyped]
         from asv.config import Config  # type: ignore[import-untyped]
-        from asv.results import iter_results_for_machine  # type: ignore[import-untyped]
+        from asv.results import iter_results_for_machine
         from asv.util import UserError  # type: ignore[import-untyped]
     except ImportError:
         raise InputError("asv is not installed: pip install 'ptycho-validation[asv]'") from None
@@ -155,6 +170,8 @@ def read_history(
         folders = sorted(path.parent.name for path in Path(config.results_dir).glob("*/machine.json"))
         if not folders:
             raise NoResultsError(f"{config.results_dir} holds no results: run make bench first")
+        if machine is None and last_machine:
+            machine = _latest_machine(config.results_dir, folders)
         machine = _chosen("machine", "--machine", folders, machine)
         found = list(iter_results_for_machine(config.results_dir, machine))
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,8 @@ from reports.evidence import moment
 from reports.gate import judge
 from reports.page import age, content_security_policy, style, templates
 from reports.policy import read_policy
-from reports.reader import MANIFEST, read_run
+from reports.reader import MANIFEST, read_manifest, read_run
+from reports.records import Run
 from reports.texts import plain
 
 
@@ -41,6 +43,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return f"{quote(self.folder)}/report.html"
 
 
+def _read(folder: Path) -> Run:
+    """Read a run; of one with several machine classes the lines of the one that it was declared on."""
+    try:
+        return read_run(folder)
+    except InputError as error:
+        with contextlib.suppress(InputError):
+            return read_run(folder, read_manifest(folder).provenance.machine.fingerprint)
+        raise error
+
+
 def entries(runs: Path) -> tuple[Entry, ...]:
     """Judge every run right under a folder, newest first; runs that cannot be read come last.
 
@@ -55,7 +67,7 @@ def entries(runs: Path) -> tuple[Entry, ...]:
     found = []
     for folder in sorted(path.parent for path in runs.glob(f"*/{MANIFEST}")):
         try:
-            verdict = judge(read_run(folder), policy, str(folder))
+            verdict = judge(_read(folder), policy, str(folder))
         except InputError as error:
             found.append(Entry(folder=folder.name, line=plain(f"cannot be read: {error}"), outcome="UNREADABLE"))
             continue
@@ -89,8 +101,13 @@ def index_page(found: tuple[Entry, ...], now: datetime.datetime | None = None) -
     now = now or datetime.datetime.now(datetime.timezone.utc)
     serious = [entry for entry in found if not entry.provisional]
     points = [
-        Point(created_at=entry.created_at, outcome=entry.outcome, commit=entry.commit[:8], speedup=entry.speedup)
-        for entry in (serious if len(serious) > 1 else found)
+        Point(
+            created_at=entry.created_at,
+            outcome=f"{entry.outcome}, provisional" if entry.provisional else entry.outcome,
+            commit=entry.commit[:8],
+            speedup=entry.speedup,
+        )
+        for entry in (serious or found)
         if entry.speedup is not None
     ]
     return (

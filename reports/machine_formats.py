@@ -59,7 +59,7 @@ def badge(verdict: Verdict) -> str:
     if verdict.outcome == "ACCEPT" and speed is not None and speed.value is not None:
         right += f", {speed.value:.3g}x"
     if verdict.marks:
-        right += f" ({'relaxed' if verdict.relaxed else 'provisional'})"
+        right += f" ({' and '.join(verdict.marks)})"
     left = "gate"
     widths = [10 + 7 * len(text) for text in (left, right)]
     color = "#6a5000" if verdict.marks else _BADGE_COLORS.get(verdict.outcome, "#6a5000")

@@ -301,12 +301,21 @@ def test_the_report_of_a_run_finds_the_history_or_says_why_there_is_none(made, m
     assert section_or_reason(None) == ("", "there is no asv.conf.json where this page was built")
 
 
-def test_results_that_leave_a_choice_do_not_stop_the_report(made, monkeypatch):
+def test_of_several_machines_the_report_draws_the_one_that_was_measured_last(made, monkeypatch):
     monkeypatch.chdir(made.folder)
     made.write_machine("there")
     section, reason = section_or_reason(None)
-    assert section == ""
-    assert reason.startswith("results of 2 machines are not mixed")
+    assert reason == ""
+    assert "Machine <code>here</code>" in section
+    with pytest.raises(InputError, match="results of 2 machines are not mixed"):
+        read_history(made.config)
+
+
+def test_a_subject_with_a_line_separator_is_one_line(made, monkeypatch):
+    for number, character in enumerate("\u2028\x85\x0b\x1c"):
+        made.git("commit", "--allow-empty", "-m", f"Hostile{character}subject {number}")
+    made.git("-c", "i18n.commitEncoding=latin1", "commit", "--allow-empty", "-m", "Umlaut")
+    assert len(read_history(made.config).commits) == 6
 
 
 def test_the_section_stands_in_the_report_of_a_run_once_and_whole(made):
