@@ -24,8 +24,8 @@ from reports.verdict import Fix
 # At most this many required fixes are spelled out per criterion; the rest is counted.
 SHOWN_FIXES = 5
 SKIPPED = ("skipped_memory", "not_available")
-# Failures of these arms say nothing about the candidate.
-OTHER_ARMS = ("reference", "oracle")
+# Failures of these arms say nothing about the candidate; what belongs to no arm is the copy of the output.
+OTHER_ARMS = ("reference", "oracle", None)
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):

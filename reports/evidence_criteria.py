@@ -64,7 +64,7 @@ def _absent(context: Context) -> list[Fix]:
     return [
         Fix(action=f"Run what is missing: {item.key}", command=context.resume, case_id=item.key.partition("|")[0])
         for item in context.run.manifest.planned
-        if item.key not in present and not item.optional
+        if item.key not in present
     ]
 
 
@@ -80,7 +80,8 @@ def _without_result(context: Context) -> list[Fix]:
             action = f"Run it where it can run ({failure.reason}: {' '.join(failure.message.split())[:200]})"
             fixes.append(Fix(action=action, command=context.again, case_id=line.case.case_id))
         elif failure.arm in OTHER_ARMS:
-            action = f"Without {failure.arm} there is nothing to judge by ({failure.reason}); give it time and memory"
+            what = failure.arm or "the copy of the output"
+            action = f"Without {what} there is nothing to judge by ({failure.reason}); give it time and memory"
             fixes.append(Fix(action=action, command=context.reproduce(line.case.case_id), case_id=line.case.case_id))
     return fixes
 
@@ -130,6 +131,7 @@ def _evidence_faults(context: Context) -> list[tuple[str, str]]:
                 min_samples=speed.min_samples,
                 min_sample_s=speed.min_sample_s,
                 long_call_s=speed.long_call_s,
+                protocol=context.run.manifest.protocol,
             )
             found += [(case_id, fault) for fault in faults]
         if measured.memory is not None:
@@ -159,7 +161,7 @@ def completeness(context: Context) -> Criterion:
     ]
     fixes += missing
     fixes += [
-        Fix(action=f"Plan it: {gap}", command="python -m validation run --sweep full --out NEW-DIR") for gap in gaps
+        Fix(action=f"Plan it: {gap}", command="python -m validation run --sweep nightly --out NEW-DIR") for gap in gaps
     ]
     state: State = "pass"
     if provenance or evidence or absent:
@@ -255,7 +257,7 @@ def mutants(context: Context) -> Criterion:
 
 
 def suite(context: Context) -> Criterion:
-    """Judge whether the whole test suite passes with the flag off and with it on."""
+    """Judge whether the tests of ``ptycho`` pass with the flag off and with it on."""
     lines = {line.flag: line for line in context.run.lines if isinstance(line, SuiteResult)}
     planned = any(item.kind == "suite" for item in context.run.manifest.planned)
     bad = [line for line in lines.values() if line.failed or not line.passed]
@@ -281,7 +283,7 @@ def suite(context: Context) -> Criterion:
         id="suite",
         state=state,
         finding=finding,
-        promise="the whole test suite passes with the flag off and with it on",
+        promise="the tests of ptycho pass with the flag off and with it on",
         passed=len(lines) - len(bad),
         judged=len(lines),
         what="flag states",

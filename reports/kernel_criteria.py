@@ -11,7 +11,9 @@ from reports.statistics import Part, log_ratio, memory_faults, pair_ratio, peak_
 from reports.verdict import Criterion, CriterionId, Fix, State
 
 # A sweep that times its reference case and reads its memory.
-MEASURING = "python -m validation run --sweep full --out NEW-DIR"
+MEASURING = "python -m validation run --sweep nightly --out NEW-DIR"
+# How much faster than promised it must be where disturbed replicates were kept.
+CONTENDED_MARGIN = 2.0
 
 
 def _judged_cases(context: Context) -> tuple[CaseResult, ...]:
@@ -212,6 +214,7 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
         min_samples=rules.min_samples,
         min_sample_s=rules.min_sample_s,
         long_call_s=rules.long_call_s,
+        protocol=context.run.manifest.protocol,
     ):
         state, finding = "missing", f"no evidence: {'; '.join(faults)}"
         judged = len(timing.pairs)
@@ -224,17 +227,21 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
         finding = (
             f"{figures.median:.3g}x median, at least {figures.judged_lower:.3g}x and at most "
             f"{figures.judged_upper:.3g}x after noise ({100 * figures.confidence:.1f} % each)"
+            + (", the extension used" if timing.extended else "")
         )
-        if figures.judged_lower >= threshold:
+        # What else runs can take half of the time of an arm with two threads: kept pairs ask for twice the margin.
+        doubted = timing.contended_kept > 0 and figures.judged_lower < CONTENDED_MARGIN * threshold
+        if figures.judged_lower >= threshold and not doubted:
             state = "pass"
         elif figures.judged_upper < threshold:
             state, action = "fail", f"{kind} must become {threshold / figures.judged_lower:.2g} times faster"
             command = context.measure(case_id)
         else:
             state = "inconclusive"
-            action = (
-                f"Measure on a quieter machine: the interval straddles {threshold:g}x, noise F = {figures.noise:.2g}"
-            )
+            why = f"the interval straddles {threshold:g}x, noise F = {figures.noise:.2g}"
+            if doubted:
+                why = f"{timing.contended_kept} replicates were disturbed, and the margin is below {CONTENDED_MARGIN:g}"
+            action = f"Measure on a quieter machine: {why}"
             command = context.again
     fixes = () if state == "pass" else (Fix(action=f"{action}: {finding}", command=command, case_id=case_id),)
     return Criterion(

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSIONS = ("1.0", "1.1")
+SCHEMA_VERSIONS = ("1.0", "1.1", "1.2")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +115,7 @@ class Timing(Read, frozen=True, kw_only=True):
     copy_warm_s: tuple[float, ...]
     contended_rejected: int
     extended: bool
+    contended_kept: int = 0
 
 
 class ArmMemory(Read, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from reports.records import Memory, MemoryPair, Timing, TimingPair
+from reports.records import Memory, MemoryPair, Protocol, Timing, TimingPair
 
 Part = Literal["warm", "cold"]
 
@@ -17,8 +17,8 @@ class Speedup(msgspec.Struct, frozen=True, kw_only=True):
     """Speedup of the candidate over the reference, as ratios of times.
 
     ``lower`` = exp(min r_i) and ``upper`` = exp(max r_i) bound the median speedup with ``confidence``
-    1 - 2**-k each; ``noise`` is F = max |ln(A/A')| of the A/A pairs, and ``judged_lower`` = lower * exp(-F),
-    ``judged_upper`` = upper * exp(F).
+    1 - 2**-k each; after an extension other order statistics do (see `bound_rank`). ``noise`` is
+    F = max |ln(A/A')| of the A/A pairs, ``judged_lower`` = lower * exp(-F), ``judged_upper`` = upper * exp(F).
     """
 
     replicates: int
@@ -45,6 +45,25 @@ def arm_s(pair: TimingPair, arm: Literal["reference", "candidate"], part: Part) 
     return median(timing.samples_s) if part == "warm" else timing.first_call_s
 
 
+def _tail(count: int, rank: int) -> float:
+    """Chance that the ``rank``-th smallest of ``count`` values lies above their median."""
+    return float(sum(math.comb(count, below) for below in range(rank)) / 2.0**count)
+
+
+def bound_rank(count: int, extended: bool) -> tuple[int, float]:
+    """Which order statistic bounds the median, counted from the end, and with what confidence.
+
+    The declared k replicates: the smallest, 1 - 2**-k. With an extension by as many the bound may be as wrong as
+    theirs was, 2**-k: of 14 values the third smallest. Both looks together are wrong in no more cases than the sum
+    of both.
+    """
+    if not extended:
+        return 1, 1.0 - 2.0**-count
+    allowed = 2.0 ** -(count // 2)
+    rank = max((rank for rank in range(1, count // 2 + 1) if _tail(count, rank) <= allowed), default=1)
+    return rank, 1.0 - allowed - _tail(count, rank)
+
+
 def speedup(timing: Timing, part: Part) -> Speedup:
     """Judge-ready figures of a timed case.
 
@@ -55,9 +74,10 @@ def speedup(timing: Timing, part: Part) -> Speedup:
     part : {'warm', 'cold'}
         Samples of the steady state, or first calls.
     """
-    ratios = [log_ratio(pair, part) for pair in timing.pairs]
+    ratios = sorted(log_ratio(pair, part) for pair in timing.pairs)
     noise = max(abs(log_ratio(pair, part)) for pair in timing.noise_pairs)
-    lower, upper = math.exp(min(ratios)), math.exp(max(ratios))
+    rank, confidence = bound_rank(len(ratios), timing.extended)
+    lower, upper = math.exp(ratios[rank - 1]), math.exp(ratios[-rank])
     return Speedup(
         replicates=len(ratios),
         noise_pairs=len(timing.noise_pairs),
@@ -67,7 +87,7 @@ def speedup(timing: Timing, part: Part) -> Speedup:
         noise=noise,
         judged_lower=lower * math.exp(-noise),
         judged_upper=upper * math.exp(noise),
-        confidence=1.0 - 2.0 ** -len(ratios),
+        confidence=confidence,
         reference_s=median(arm_s(pair, "reference", part) for pair in timing.pairs),
         candidate_s=median(arm_s(pair, "candidate", part) for pair in timing.pairs),
     )
@@ -161,13 +181,21 @@ def timing_faults(
     min_samples: int,
     min_sample_s: float,
     long_call_s: float,
+    protocol: Protocol | None = None,
 ) -> tuple[str, ...]:
-    """Say why a timing is no evidence; empty if it is."""
+    """Say why a timing is no evidence; empty if it is. With a protocol, no more may be measured than it declares."""
     faults = []
     if len(timing.pairs) < min_replicates:
         faults.append(f"{len(timing.pairs)} of {min_replicates} replicate pairs")
-    if len(timing.noise_pairs) < min_noise_pairs:
-        faults.append(f"{len(timing.noise_pairs)} of {min_noise_pairs} A/A pairs")
+    if timing.extended and len(timing.pairs) < 2 * min_replicates:
+        faults.append(f"{len(timing.pairs)} of {2 * min_replicates} replicate pairs after the extension")
+    if protocol is not None:
+        declared = protocol.max_replicates if timing.extended else protocol.replicates
+        if len(timing.pairs) > declared:
+            faults.append(f"{len(timing.pairs)} replicate pairs where {declared} are declared")
+    wanted = 2 * min_noise_pairs if timing.extended else min_noise_pairs
+    if len(timing.noise_pairs) < wanted:
+        faults.append(f"{len(timing.noise_pairs)} of {wanted} A/A pairs")
     arms = [arm for pair in (*timing.pairs, *timing.noise_pairs) for arm in (pair.reference, pair.candidate)]
     if any(not _usable(arm.first_call_s) or not all(map(_usable, arm.samples_s)) for arm in arms):
         faults.append("times that are not finite and positive")

@@ -37,7 +37,7 @@ MEANINGS: dict[CriterionId, str] = {
     "the deviation given in its row.",
     "mutants": "A gate that was never seen to fail proves nothing; so kernels with a known defect go through it, "
     "and each must be stopped by the criterion that is there for it.",
-    "suite": "The rest of the package must not notice the flag, so the whole suite passes with it off and on.",
+    "suite": "The rest of the package must not notice the flag, so its own tests pass with it off and on.",
 }
 
 # A sign beside the word, so that colour never speaks alone.

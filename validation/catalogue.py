@@ -210,6 +210,18 @@ def full(scan: Scan, seed: int) -> Sweep:
             every_candidate=N == 64 and 1 <= batch <= 10,
         )
         cases.setdefault(planned.case.case_id, planned)
+    # Enough groups for several chunks and a rest, in every engine and fallback: some are wrong only there.
+    chunked = _case(
+        "patch_extraction",
+        N=32,
+        gridsize=2,
+        batch=1000,
+        pattern="outside",
+        shape=OBJECT_SHAPES[1],
+        seed=seed,
+        every_candidate=True,
+    )
+    cases[chunked.case.case_id] = chunked
     for N, gridsize, batch in _corners():
         planned = _case(
             "patch_extraction",
@@ -232,7 +244,7 @@ def full(scan: Scan, seed: int) -> Sweep:
                 pattern=pattern,
                 shape=OBJECT_SHAPES[index % 3],
                 seed=seed,
-                every_candidate=patches == 100,
+                every_candidate=patches == 100 or (patches == 1000 and pattern == "border"),
             )
             cases.setdefault(planned.case.case_id, planned)
     return Sweep(
@@ -249,24 +261,40 @@ def full(scan: Scan, seed: int) -> Sweep:
 
 
 def _probed(seed: int) -> tuple[PlannedCase, ...]:
-    extraction: tuple[tuple[int, str, Dtype], ...] = ((32, "border", "complex64"), (64, "fermat", "complex128"))
+    """Give the probed cases: small ones, and for either kernel one so large that threads share it."""
+    extraction: tuple[tuple[int, int, str, Dtype], ...] = (
+        (32, 5, "border", "complex64"),
+        (64, 5, "fermat", "complex128"),
+        (32, 300, "outside", "complex64"),
+    )
+    placement = ((30, "fermat"), (2700, "border"))
     return (
         *(
             _case(
                 "patch_extraction",
                 N=N,
                 gridsize=2,
-                batch=5,
+                batch=batch,
                 pattern=pattern,
                 dtype=dtype,
                 shape=(61, 83),
                 seed=seed,
                 every_candidate=pattern == "border",
             )
-            for N, pattern, dtype in extraction
+            for N, batch, pattern, dtype in extraction
         ),
-        _case(
-            "reassembly", N=32, gridsize=1, batch=30, pattern="fermat", shape=(61, 83), seed=seed, every_candidate=True
+        *(
+            _case(
+                "reassembly",
+                N=32,
+                gridsize=1,
+                batch=batch,
+                pattern=pattern,
+                shape=(61, 83),
+                seed=seed,
+                every_candidate=pattern == "fermat",
+            )
+            for batch, pattern in placement
         ),
     )
 

@@ -112,7 +112,8 @@ def _memory(task: Task) -> Reply:
     started = time.perf_counter()
     arm, output = memory.measure_arm(lambda: function(**arguments), name)
     spent += time.perf_counter() - started
-    return MemoryReply(memory=arm, meter=memory.meter(), output_bytes=timing.as_array(output).nbytes, measured_s=spent)
+    output_bytes = timing.as_array(output).nbytes
+    return MemoryReply(memory=arm, meter=memory.recorded_meter(), output_bytes=output_bytes, measured_s=spent)
 
 
 def _timeline(task: Task) -> Reply:

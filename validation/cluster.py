@@ -168,6 +168,7 @@ class _ClusterRun:
         """
         machine = line.provenance.machine.fingerprint
         if machine in self.calibrated:
+            require_calibrated(line)
             return
         self.append(msgspec.structs.replace(line, other_machine=None if machine == self.home else machine))
         require_calibrated(line)

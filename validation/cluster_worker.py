@@ -240,8 +240,11 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
                         return Done(calibration=calibration)
                 mutants = tuple(item.mutant for item in items if isinstance(item, MutantItem))
                 if mutants:
-                    return self._mutants(bench, mutants, calibration)
+                    done = self._mutants(bench, mutants, calibration)
+                    provenance.check_unchanged(bench.ptycho_path, self.origin)
+                    return done
                 found = tuple(line for item in items if (line := self._line(bench, item)) is not None)
+                provenance.check_unchanged(bench.ptycho_path, self.origin)
                 return Done(calibration=calibration, lines=found)
             except CommandError as error:
                 return Done(refused=(type(error).__name__, str(error)))

@@ -20,7 +20,16 @@ from typing import Any
 import msgspec
 
 from validation import kernels, probes
-from validation.gallery_bench import MAIN, PLACED, PLACED_PROBED, PLACED_PROMISED, PROBED, SLOW, GalleryBench
+from validation.gallery_bench import (
+    MAIN,
+    NEVER_RUN,
+    PLACED,
+    PLACED_PROBED,
+    PLACED_PROMISED,
+    PROBED,
+    SLOW,
+    GalleryBench,
+)
 from validation.gallery_evidence import Evidence, Verdict, ask_gate, write_folder
 from validation.measure import Bench, CaseFailed
 from validation.mutants import MUTANTS, STANDS_FOR, Mutant
@@ -165,7 +174,7 @@ def _without_samples(timing: Timing) -> Timing:
 def _falsify(evidence: Evidence, mutant: Mutant) -> Evidence:
     """Make a faulty record of sound measurements."""
     if mutant.name == "missing_case":
-        return msgspec.structs.replace(evidence, never_run="gallery-never-run")
+        return msgspec.structs.replace(evidence, never_run=NEVER_RUN.case_id)
     machine = msgspec.structs.replace(evidence.origin.machine, fingerprint="", cpu_model="")
     origin = msgspec.structs.replace(evidence.origin, commit=None, dirty=None, machine=machine)
     timing = _without_samples(evidence.timing) if evidence.timing else None
@@ -247,8 +256,18 @@ def run_mutants(
     with ThreadPoolExecutor(max_workers=2) as pool:
         verdicts |= zip(names, pool.map(judge, names), strict=True)
     bad = [CONTROLS[kernel] for kernel in controls if verdicts[CONTROLS[kernel]].outcome != "ACCEPT"]
+
+    def result(mutant: Mutant) -> MutantResult:
+        control = verdicts[CONTROLS[mutant.kernel]]
+        found = _result(mutant, verdicts[mutant.name], line_fields())
+        if mutant.expected_criterion not in control.rejected_by:
+            return found
+        # What stops the true candidate as well says nothing about the defect.
+        why = f"not shown: {mutant.expected_criterion} did not accept the control either"
+        return msgspec.structs.replace(found, rejected_by=(), detail=why)
+
     return Gallery(
         control_verdict=verdicts[bad[0]].outcome if bad else "ACCEPT",
         control_rejected_by=tuple(dict.fromkeys(found for name in bad for found in verdicts[name].rejected_by)),
-        mutants=tuple(_result(mutant, verdicts[mutant.name], line_fields()) for mutant in chosen),
+        mutants=tuple(map(result, chosen)),
     )

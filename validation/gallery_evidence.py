@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from validation.gallery_bench import PROTOCOL
+from validation.mutants import MUTANTS
 from validation.records import (
     SCHEMA_VERSION,
     CalibrationCheck,
@@ -130,6 +131,9 @@ def write_folder(path: Path, evidence: Evidence, scan: Scan, started_at: str) ->
     planned = [Planned(key=key_of(line), kind=_KINDS[type(line)]) for line in lines]
     if evidence.never_run is not None:
         planned.append(Planned(key=f"{evidence.never_run}|{evidence.candidate}", kind="case"))
+    command = "python -m validation mutants --out runs/mutants"
+    if path.name in {mutant.name for mutant in MUTANTS}:
+        command += f" --only {path.name}"
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         run_id=f"gallery-{path.name}",
@@ -137,7 +141,7 @@ def write_folder(path: Path, evidence: Evidence, scan: Scan, started_at: str) ->
         sweep="gallery",
         provisional=True,
         seed=0,
-        command="python -m validation mutants",
+        command=command,
         scan=scan,
         reference_case_id=evidence.case.case_id,
         reassembly_case_id=None if evidence.placement is None else evidence.placement[0].case_id,

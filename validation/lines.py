@@ -6,6 +6,7 @@ Whatever happens to an item becomes its line. ``head`` holds the fields that eve
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from validation.suite import find_suite, run_suite
 from validation.tasks import CalibrateReply, ProbeReply, Task
 
 SUITE_TIMEOUT_S = 1200.0
+GALLERY_ATTEMPTS = 2
 _CHUNK_BYTES = 1 << 20
 
 
@@ -153,15 +155,20 @@ def mutant_lines(
     from validation.gallery import run_mutants
 
     try:
-        gallery = run_mutants(
-            bench,
-            scan=manifest.scan,
-            origin=manifest.provenance,
-            folder=folder,
-            line_fields=head,
-            candidate=manifest.candidate,
-            only=names,
-        )
+        for attempt in range(GALLERY_ATTEMPTS):
+            shutil.rmtree(folder, ignore_errors=True)
+            gallery = run_mutants(
+                bench,
+                scan=manifest.scan,
+                origin=manifest.provenance,
+                folder=folder,
+                line_fields=head,
+                candidate=manifest.candidate,
+                only=names,
+            )
+            # A control that noise leaves undecided shows nothing; a rejected one would be rejected again.
+            if gallery.control_verdict != "INCONCLUSIVE" or attempt + 1 == GALLERY_ATTEMPTS:
+                break
     except measure.CaseFailed as failed:
         raise InstrumentError(
             f"the gallery of mutants cannot run ({failed.failure.arm}: {failed.failure.message}); "

@@ -16,6 +16,7 @@ from validation.records import (
     SuiteResult,
 )
 from validation.results import key_of
+from validation.summary import is_skipped
 
 
 def name_of(line: ResultLine) -> str:
@@ -80,9 +81,11 @@ class Progress:
         if not isinstance(line, CalibrationResult):
             self.done += 1
             count = f"[{self.done}/{self.total}] "
-        self.failed += not passed
+        skipped = is_skipped(line)
+        self.failed += not passed and not skipped
+        state = "ok" if passed else "skip" if skipped else "FAILED"
         took = f" ({line.wall_s:.1f} s)" if isinstance(line, CaseResult) else ""
-        self._say(f"{count}{'ok' if passed else 'FAILED':6} {name_of(line)}: {describe_result(line)}{took}")
+        self._say(f"{count}{state:6} {name_of(line)}: {describe_result(line)}{took}")
 
 
 class JsonProgress(Progress):

@@ -15,7 +15,7 @@ from validation.errors import UsageError
 from validation.records import Machine, Provenance
 
 SETTINGS = "config"
-PACKAGES = ("tensorflow", "numpy", "scipy", "keras", "msgspec")
+PACKAGES = ("tensorflow", "numpy", "numba", "llvmlite", "scipy", "keras", "msgspec")
 _ISA = re.compile(r"^(sse|ssse|avx|fma|bmi|f16c|amx|neon|asimd|sve|vsx)")
 
 
@@ -54,10 +54,32 @@ def kernel_digest(package: Path) -> str:
     return digest.hexdigest()
 
 
+def check_unchanged(ptycho_path: str | None, recorded: Provenance) -> None:
+    """See that the sources to measure are those that a run has on record: every child imports them anew.
+
+    Raises
+    ------
+    UsageError
+        If not.
+    """
+    found = kernel_digest(find_ptycho(ptycho_path))
+    if found != recorded.kernel_digest:
+        raise UsageError(
+            f"the kernel's sources changed while they were measured (digest {found[:12]}, the run's is "
+            f"{recorded.kernel_digest[:12]}); what was measured before is kept: put the sources back and continue with "
+            "--resume, or start another run"
+        )
+
+
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=False
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -127,10 +149,12 @@ def describe(ptycho_path: str | None, threads: dict[str, str]) -> Provenance:
     package = find_ptycho(ptycho_path)
     tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
     status = _git(package, "status", "--porcelain", "--untracked-files=no", ":/") if tracked else None
+    # A source that git does not know is imported, and in the digest, all the same.
+    unknown = _git(package, "ls-files", "--others", "--exclude-standard", "--", "*.py") if tracked else None
     versions = {name: version for name in PACKAGES if (version := _version(name)) is not None}
     return Provenance(
         commit=_git(package, "rev-parse", "HEAD") if tracked else None,
-        dirty=None if status is None else bool(status),
+        dirty=None if status is None else bool(status or unknown),
         commit_subject=_git(package, "log", "-1", "--format=%s") if tracked else None,
         kernel_digest=kernel_digest(package),
         ptycho_path=ptycho_path or "installed",

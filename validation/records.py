@@ -14,9 +14,9 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 # Versions that are still read. Only a run of the present version is continued.
-READABLE_VERSIONS = ("1.0", SCHEMA_VERSION)
+READABLE_VERSIONS = ("1.0", "1.1", SCHEMA_VERSION)
 
 Kernel = Literal["patch_extraction", "reassembly"]
 Dtype = Literal["complex64", "complex128"]
@@ -153,7 +153,8 @@ class Timing(Record, frozen=True, kw_only=True):
     ``noise_pairs`` hold the same implementation in both arms. ``copy_fresh_s`` and
     ``copy_warm_s`` are times of ``np.copyto`` of the output into fresh and into touched memory.
     ``contended_rejected`` counts replicates that were thrown away and repeated because something else
-    ran; ``extended`` says whether the one extension declared beforehand was used.
+    ran, ``contended_kept`` those that were kept because too many were; ``extended`` says whether the one
+    extension declared beforehand was used.
     """
 
     pairs: tuple[TimingPair, ...]
@@ -162,6 +163,7 @@ class Timing(Record, frozen=True, kw_only=True):
     copy_warm_s: tuple[float, ...]
     contended_rejected: int
     extended: bool
+    contended_kept: int = 0
 
 
 class ArmMemory(Record, frozen=True, kw_only=True):

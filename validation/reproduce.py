@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import measure, provenance
+from validation import measure, provenance, worst
 from validation.errors import UsageError
 from validation.records import Case, CaseResult, Comparison, Dtype, Equivalence, Failure, Kernel, Manifest, Record
 from validation.results import RunFolder, check_writable
@@ -158,36 +158,16 @@ def reproduce(
         )
 
 
-def _worst_patch(case: Case, array: NDArray[Any], index: tuple[int, ...]) -> NDArray[Any]:
-    """Cut the patch (or the canvas) that holds the worst element: two axes."""
-    if case.kernel == "reassembly":
-        return np.asarray(array[:, :, 0])
-    return np.asarray(array[index[0], :, :, index[3]])
-
-
 def _save_worst(
     bench: measure.Bench, case: Case, candidate: str, equivalence: Equivalence, out: Path
 ) -> tuple[str, ...]:
-    comparison = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
-    if comparison.worst_index is None:
+    saved = worst.save(bench, case, candidate, worst.judged(equivalence), out)
+    if saved is None:
         return ()
-    cut = {
-        name: _worst_patch(case, np.load(bench.output(case, name), mmap_mode="r"), comparison.worst_index)
-        for name in (measure.REFERENCE, measure.ORACLE, candidate)
-    }
-    reference, actual = cut[measure.REFERENCE], cut[candidate]
-    difference = actual - reference
-    stem = out / f"{case.case_id}-{re.sub(r'[^A-Za-z0-9_.]', '_', candidate)}"
-    np.savez(
-        f"{stem}.npz",
-        reference=reference,
-        candidate=actual,
-        oracle=cut[measure.ORACLE],
-        difference=difference,
-        worst_index=np.array(comparison.worst_index),
-    )
-    _draw(f"{stem}.png", reference, actual, difference, candidate)
-    return f"{stem}.npz", f"{stem}.png"
+    path, cut = saved
+    picture = path.with_suffix(".png")
+    _draw(str(picture), cut["reference"], cut["candidate"], cut["difference"], candidate)
+    return str(path), str(picture)
 
 
 def _draw(path: str, reference: NDArray[Any], actual: NDArray[Any], difference: NDArray[Any], candidate: str) -> None:

@@ -151,21 +151,21 @@ class RunFolder:
             If another process holds it, or the folder cannot be written.
         """
         with _told(self.path):
-            opened = (self.path / LOCK).open("a+")
+            # Without a buffer, so that closing has nothing left to write where the disk is full.
+            opened = (self.path / LOCK).open("a+b", buffering=0)
         with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 file.seek(0)
-                owner = file.read().strip() or "unknown"
+                owner = file.read().decode(errors="replace").strip() or "unknown"
                 raise UsageError(
                     f"{self.path} is being written by process {owner}; wait for it or give another folder to --out"
                 ) from None
             with _told(self.path):
                 file.seek(0)
                 file.truncate()
-                file.write(str(os.getpid()))
-                file.flush()
+                file.write(str(os.getpid()).encode())
             yield
 
     def append(self, line: ResultLine) -> None:
@@ -212,6 +212,10 @@ class RunFolder:
                 line = decode_line(encoded)
             except UNDECODABLE as error:
                 raise UsageError(f"{where} is not a result of schema {SCHEMA_VERSION}: {error}") from None
+            if line.schema_version not in READABLE_VERSIONS:
+                raise UsageError(
+                    f"{where} is of schema {line.schema_version}, expected {' or '.join(READABLE_VERSIONS)}; remove it"
+                )
             if line.run_id != self.manifest.run_id:
                 raise UsageError(f"{where} belongs to run {line.run_id}, not to {self.manifest.run_id}; remove it")
             key = key_of(line)

@@ -5,6 +5,7 @@ Whatever happens to a case becomes a line; what ends the run leaves a folder tha
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from validation import lines, measure, results
+from validation import lines, measure, provenance, results, worst
 from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
@@ -27,8 +28,8 @@ CALIBRATION_ATTEMPTS = 2
 
 
 def available_bytes() -> int:
-    """Memory that new processes can have without swapping."""
-    with open("/proc/meminfo") as file:
+    """Memory that new processes can have without swapping; 0 where the system does not say."""
+    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
         for line in file:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
@@ -72,6 +73,7 @@ class _Run:
         self.options = options
         self.memory_limit_bytes = memory_limit_bytes
         self.progress = progress
+        self.worst = worst.WorstPatches(folder.path / worst.PATCHES)
 
     def go(self, items: tuple[Item, ...]) -> None:
         """Do what is not done yet, in the order of the plan."""
@@ -92,7 +94,9 @@ class _Run:
                 if found is not None:
                     self.append(found)
             elif isinstance(item, CaseItem):
-                self.append(lines.case_line(self.bench, item, self.memory_limit_bytes, self.head()))
+                line = lines.case_line(self.bench, item, self.memory_limit_bytes, self.head())
+                self.append(line)
+                self.worst.consider(self.bench, line)
                 following = todo[number + 1] if number + 1 < len(todo) else None
                 if not isinstance(following, CaseItem) or following.planned.case != item.planned.case:
                     self.bench.forget_outputs()
@@ -111,7 +115,14 @@ class _Run:
         }
 
     def append(self, line: ResultLine) -> None:
-        """Put a line on disk, then tell it."""
+        """Put a line on disk, then tell it.
+
+        Raises
+        ------
+        UsageError
+            If the kernel's sources are no longer those that the line says were measured.
+        """
+        provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance)
         self.folder.append(line)
         self.progress.line_done(line, line_passed(line))
 

@@ -95,7 +95,8 @@ def classify(outcome: Outcome, reply: bytes | None, timeout_s: float, arm: str |
     if outcome.exit_code != 0:
         if _OUT_OF_MEMORY.search("\n".join(tail)):
             return failure("out_of_memory", "an allocation failed at the memory limit")
-        return failure("exit_code", f"left with exit code {outcome.exit_code}")
+        last = f": {tail[-1].strip()[:200]}" if tail else ""
+        return failure("exit_code", f"left with exit code {outcome.exit_code}{last}")
     if reply is None:
         return failure("no_result", "left with exit code 0 and without a reply")
     try:

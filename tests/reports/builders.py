@@ -264,7 +264,9 @@ def make(lines: list[ResultLine], **fields: Any) -> Run:
         "reassembly_case_id": None,
         "candidate": CANDIDATE,
         "planned": tuple(Planned(key=line.key, kind=KINDS[type(line)]) for line in lines),  # type: ignore[arg-type]
-        "protocol": Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5),
+        "protocol": Protocol(
+            replicates=7, max_replicates=14, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5
+        ),
         "provenance": PROVENANCE,
     }
     manifest = Manifest(**(values | fields))

@@ -11,6 +11,7 @@ import pytest
 from reports.records import ArmMemory, ArmTiming, Memory, MemoryPair, Timing, TimingPair
 from reports.statistics import (
     arm_s,
+    bound_rank,
     log_ratio,
     memory_faults,
     pair_ratio,
@@ -196,3 +197,62 @@ def test_memory_at_exactly_the_limit_passes() -> None:
     beyond = memory(*[(0, 500_000_000, 0, 600_000_001)] * 5)
     assert states(memory=at_limit)["memory"] == "pass"
     assert states(memory=beyond)["memory"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("count", "extended", "rank", "confidence"),
+    [
+        (7, False, 1, 1 - 1 / 128),
+        (14, False, 1, 1 - 2.0**-14),
+        # Of 14 fair coins at most two are heads in 1 + 14 + 91 of 16384 cases, at most three in 470 of them.
+        (14, True, 3, 1 - 1 / 128 - 106 / 16384),
+        (2, True, 1, 1 - 1 / 2 - 1 / 4),
+    ],
+)
+def test_an_extension_takes_another_order_statistic(count: int, extended: bool, rank: int, confidence: float) -> None:
+    assert bound_rank(count, extended) == (rank, confidence)
+
+
+def extended(outliers: int, replicates: int = 14, **fields: Any) -> Timing:
+    """Forty times as fast, in some pairs only twice."""
+    found = b.timing(40.0, cold_ratio=40.0, replicates=replicates, noise_pairs=14)
+    slow = b.timing(2.0, cold_ratio=2.0, replicates=1).pairs
+    pairs = (*slow * outliers, *found.pairs[outliers:])
+    return msgspec.structs.replace(found, **{"pairs": pairs, "extended": True, **fields})
+
+
+@pytest.mark.parametrize(("outliers", "outcome"), [(2, "ACCEPT"), (3, "INCONCLUSIVE")])
+def test_two_outliers_of_fourteen_are_outvoted_and_three_are_not(outliers: int, outcome: str) -> None:
+    verdict = verdict_of(b.full_run(timing=extended(outliers)))
+    assert verdict.outcome == outcome
+    speed = next(item for item in verdict.criteria if item.id == "speed")
+    assert speed.judged == 14
+    assert "98.6 % each" in speed.finding
+    assert "the extension used" in speed.finding
+
+
+@pytest.mark.parametrize(
+    ("timing", "fault"),
+    [
+        (extended(0, extended=False), "14 replicate pairs where 7 are declared"),
+        (extended(0, replicates=15), "15 replicate pairs where 14 are declared"),
+        (extended(0, replicates=13), "13 of 14 replicate pairs after the extension"),
+    ],
+)
+def test_more_or_fewer_pairs_than_were_declared_are_no_evidence(timing: Timing, fault: str) -> None:
+    verdict = verdict_of(b.full_run(timing=timing))
+    assert verdict.outcome != "ACCEPT"
+    speed = next(item for item in verdict.criteria if item.id == "speed")
+    assert speed.state == "missing"
+    assert fault in speed.finding
+
+
+@pytest.mark.parametrize(("ratio", "outcome"), [(21.0, "ACCEPT"), (19.0, "INCONCLUSIVE")])
+def test_disturbed_replicates_ask_for_twice_the_margin(ratio: float, outcome: str) -> None:
+    found = b.timing(ratio, cold_ratio=40.0, spread=0.0, noise=0.0)
+    assert verdict_of(b.full_run(timing=found)).outcome == "ACCEPT"
+    verdict = verdict_of(b.full_run(timing=msgspec.structs.replace(found, contended_kept=1)))
+    assert verdict.outcome == outcome
+    if outcome != "ACCEPT":
+        speed = next(item for item in verdict.criteria if item.id == "speed")
+        assert "1 replicates were disturbed" in speed.fixes[0].action

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import msgspec
@@ -48,8 +49,10 @@ def result_lines(draw: st.DrawFn) -> list[ResultLine]:
     return lines
 
 
-def run_of(lines: list[ResultLine], planned: list[ResultLine]) -> Run:
-    return make_run(b.make(planned, reference_case_id=b.case().case_id).manifest, lines)
+def run_of(lines: list[ResultLine], planned: list[ResultLine], optional: Set[int] = frozenset()) -> Run:
+    manifest = b.make(planned, reference_case_id=b.case().case_id).manifest
+    items = [msgspec.structs.replace(item, optional=at in optional) for at, item in enumerate(manifest.planned)]
+    return make_run(msgspec.structs.replace(manifest, planned=tuple(items)), lines)
 
 
 checked = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,7 +64,8 @@ def test_leaving_a_planned_line_out_never_improves_a_verdict(lines: list[ResultL
     before = outcome(run_of(lines, lines))
     gone = data.draw(st.sets(st.integers(0, len(lines) - 1), min_size=1, max_size=4))
     left = [line for index, line in enumerate(lines) if index not in gone]
-    after = outcome(run_of(left, lines))
+    optional = data.draw(st.sets(st.integers(0, len(lines) - 1)))
+    after = outcome(run_of(left, lines, optional))
     assert RANK[after] >= RANK["REJECT"], before
 
 

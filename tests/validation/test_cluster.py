@@ -15,9 +15,9 @@ import msgspec
 import psutil
 import pytest
 
-from tests.validation.builders import PROVENANCE, make_manifest
+from tests.validation.builders import PROVENANCE, make_calibration, make_manifest
 from validation import results
-from validation.cluster import describe_workers, home_of, read_sources
+from validation.cluster import _ClusterRun, describe_workers, home_of, read_sources
 from validation.cluster_connection import connect
 from validation.cluster_worker import Greeting, Outfit, Station, harness_sha256, lay_out
 from validation.declaration import ClusterOptions, Options
@@ -214,6 +214,16 @@ def test_machine_classes_and_shared_hosts_are_told():
     assert "python -m reports gate DIR --machine CLASS" in told
     assert "2 workers share two" in told
     assert "share" not in "".join(describe_workers([greeting("a", "one"), greeting("a", "two")]))
+
+
+def test_a_failed_calibration_ends_the_run_also_where_the_class_has_a_good_one(tmp_path):
+    folder = results.RunFolder.create(tmp_path / "run", make_manifest())
+    run = _ClusterRun(folder, None, Progress(io.StringIO()))
+    run.take_calibration(make_calibration())
+    run.take_calibration(make_calibration())
+    assert len(folder.lines()) == 1
+    with pytest.raises(InstrumentError):
+        run.take_calibration(make_calibration(passed=False))
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 """What is measured of a case follows from how it was planned."""
 
+import msgspec
 import pytest
 
 from validation import law, measure
 from validation.demo_scan import write_demo_scan
-from validation.records import Protocol
+from validation.records import ArmTiming, Protocol, TimingPair
 from validation.runner import LocalExecutor
 from validation.sweeps import PROTOCOL, TIMED, PlannedCase, make_case, replicates
 
@@ -55,3 +56,57 @@ def test_the_loop_of_a_context_case_is_timed_where_it_is_short(bench):
         ("reference", "batched")
     ] * 3
     assert found.equivalence.reference_left_out is None
+
+
+def pairs_of(*speedups, cold=50.0):
+    def arm(name, first_call_s, seconds):
+        return ArmTiming(
+            implementation=name,
+            first_call_s=first_call_s,
+            samples_s=(seconds,) * 5,
+            calls_per_sample=1,
+            involuntary_switches=0,
+        )
+
+    return [
+        TimingPair(order="reference_first", reference=arm("a", cold, speedup), candidate=arm("b", 1.0, 1.0))
+        for speedup in speedups
+    ]
+
+
+STEADY = pairs_of(1.0, 1.0, cold=1.0)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pairs", "noise", "expected"),
+    [
+        ("patch_extraction", pairs_of(10.0, 11.0), STEADY, False),
+        ("patch_extraction", pairs_of(9.9, 10.0), STEADY, True),
+        ("patch_extraction", pairs_of(8.0, 9.9), STEADY, False),
+        ("patch_extraction", pairs_of(10.5, 11.0), pairs_of(1.0, 1.1, cold=1.0), True),
+        ("patch_extraction", pairs_of(8.0, 9.5), pairs_of(1.0, 1.1, cold=1.0), True),
+        ("patch_extraction", pairs_of(50.0, 60.0, cold=9.9) + pairs_of(50.0, cold=10.0), STEADY, True),
+        ("patch_extraction", pairs_of(50.0, 0.0), STEADY, False),
+        ("reassembly", pairs_of(19.0, 21.0, cold=1.0), STEADY, True),
+        ("reassembly", pairs_of(9.0, 11.0, cold=10.0), STEADY, False),
+    ],
+)
+def test_what_the_promise_leaves_open_is_undecided(kernel, pairs, noise, expected):
+    assert measure.undecided(kernel, pairs, noise) is expected
+
+
+@pytest.mark.parametrize(("open_question", "expected"), [(True, 5), (False, 3)])
+def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_question, expected):
+    bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=5)
+    asked = []
+    monkeypatch.setattr(measure, "undecided", lambda kernel, pairs, noise: asked.append(len(pairs)) or open_question)
+    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    assert (len(timing.pairs), len(timing.noise_pairs)) == (expected, expected)
+    assert timing.extended is open_question
+    assert asked == [3]
+
+
+def test_context_is_not_extended(bench, monkeypatch):
+    bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
+    monkeypatch.setattr(measure, "undecided", lambda kernel, pairs, noise: True)
+    assert not measure.measure_timing(bench, context_case(), "batched").extended

@@ -7,6 +7,8 @@ import sys
 import msgspec
 import pytest
 
+from validation import memory
+
 # Runs in a fresh process; prints the readings as JSON. ``settings`` can be left out to see that they matter.
 _PROGRAM = """
 import sys, time
@@ -112,3 +114,11 @@ def test_the_time_line_shows_what_rose_when(tmp_path):
     assert max(risen) == pytest.approx(512 * 2**20, rel=0.1)
     # Half of it stands for about half of the time.
     assert any(0.4 * 512 < one / 2**20 < 0.6 * 512 for one in risen)
+
+
+@pytest.mark.parametrize("devices", [[], ["GPU:0"]])
+def test_beside_a_gpu_the_meter_says_what_it_does_not_read(monkeypatch, devices):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices if kind == "GPU" else [])
+    assert memory.recorded_meter() == memory.meter() + (", the GPU's memory not read" if devices else "")

@@ -35,6 +35,7 @@ from validation.records import (
     Timing,
     TimingPair,
 )
+from validation.results import RunFolder
 from validation.suite import SuiteOutcome, run_suite
 from validation.tasks import ProbeReply
 
@@ -215,6 +216,14 @@ def _judged(tmp_path, evidence):
 def test_the_gate_accepts_a_folder_of_sound_evidence(tmp_path):
     verdict = _judged(tmp_path, _sound())
     assert (verdict.outcome, verdict.rejected_by) == ("ACCEPT", ())
+
+
+@pytest.mark.parametrize(("name", "ending"), [("nine_times", " --only nine_times"), ("control", "--out runs/mutants")])
+def test_the_command_of_a_folder_makes_it_again(tmp_path, name, ending):
+    gallery_evidence.write_folder(tmp_path / name, _sound(), SCAN, "2026-01-01T00:00:00.000+00:00")
+    command = RunFolder.open(tmp_path / name).manifest.command
+    assert command.startswith("python -m validation mutants --out ")
+    assert command.endswith(ending)
 
 
 def _suite(failed):

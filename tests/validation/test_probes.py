@@ -3,6 +3,7 @@ import pytest
 
 from tests.validation.children import ask, make_case, make_task
 from validation import oracle, probes, tasks
+from validation.catalogue import _probed
 from validation.demo_scan import write_demo_scan
 
 ALL = [(kernel, probe) for kernel in probes.PROBES for probe in probes.names(kernel)]
@@ -172,3 +173,50 @@ def test_a_broken_placement_is_seen(scan_path, name, broken):
 def test_an_unknown_probe_is_refused(scan_path):
     with pytest.raises(ValueError, match="must be one of gradient"):
         probe("guess", oracle.extract_patches, scan_path)
+
+
+def test_probes_see_a_nan_that_only_impulses_bring_forth(scan_path):
+    def normalised(function, name):
+        """Divides by what noise never makes zero."""
+
+        def call(**arguments):
+            output = function(**arguments)
+            lit = np.count_nonzero(arguments[name]) > 1
+            return output if lit else output * np.complex64(np.nan)
+
+        return call
+
+    for kernel, name in (("patch_extraction", "gt_image"), ("reassembly", "obj_tensor")):
+        found = probe("impulse_matrix", normalised(RIGHT[kernel], name), scan_path, kernel)
+        assert not found.passed
+        assert probe("impulse_matrix", RIGHT[kernel], scan_path, kernel).passed
+
+
+def test_a_nan_in_the_imaginary_part_of_the_counts_is_seen(scan_path):
+    def half(**arguments):
+        canvas = oracle.shift_and_sum(**arguments)
+        canvas.imag[0, 0] = np.nan
+        return canvas
+
+    assert not probe("count_canvas", half, scan_path, "reassembly").passed
+
+
+@pytest.mark.parametrize("planned", [planned for planned in _probed(0) if not planned.every_candidate])
+def test_every_probe_holds_where_threads_share_the_work(scan_path, planned):
+    from validation.child import execute
+
+    case = planned.case
+    for name in probes.names(case.kernel):
+        if name != "threads":
+            task = make_task("probe", scan_path, case=case, implementation="batched", probe=name)
+            reply = execute(task)
+            assert isinstance(reply, tasks.ProbeReply), reply
+            assert reply.passed, (name, reply)
+
+
+def test_the_large_probed_cases_are_shared_by_threads():
+    from ptycho.patches import _RANGE_PIXELS
+
+    extraction, placement = (planned.case for planned in _probed(0)[2::2])
+    assert extraction.batch * extraction.N**2 * extraction.gridsize**2 >= 2 * _RANGE_PIXELS
+    assert placement.batch * placement.M**2 >= 2**20

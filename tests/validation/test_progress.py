@@ -62,6 +62,15 @@ def test_every_kind_of_line_is_told(line, passed, text):
     assert ("FAILED" in told) == (not passed)
 
 
+def test_what_was_not_run_did_not_fail():
+    stream = io.StringIO()
+    shown = Progress(stream)
+    shown.line_done(make_result(failure="skipped_memory"), False)
+    assert "FAILED" not in stream.getvalue()
+    assert "skip   case-0 batched: skipped_memory" in stream.getvalue()
+    assert shown.failed == 0
+
+
 @pytest.mark.parametrize(("line", "passed", "text"), LINES)
 def test_machines_read_json(line, passed, text):
     stream = io.StringIO()

@@ -59,7 +59,7 @@ def test_a_checkout_that_git_does_not_track_has_no_commit(checkout):
     assert (found.commit, found.dirty, found.ptycho_path) == (None, None, str(checkout))
 
 
-def test_a_changed_source_makes_the_commit_dirty(checkout):
+def commit_all(checkout):
     def git(*arguments):
         identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
         subprocess.run(["git", "-C", str(checkout), *identity, *arguments], check=True, capture_output=True)
@@ -67,6 +67,10 @@ def test_a_changed_source_makes_the_commit_dirty(checkout):
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "First")
+
+
+def test_a_changed_source_makes_the_commit_dirty(checkout):
+    commit_all(checkout)
     clean = provenance.describe(str(checkout), {})
     assert (len(clean.commit), clean.dirty, clean.commit_subject) == (40, False, "First")
     (checkout / "ptycho" / "__init__.py").write_text("changed = 1\n")
@@ -85,3 +89,18 @@ def test_describing_imports_no_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_source_that_git_does_not_know_makes_the_checkout_dirty(checkout):
+    commit_all(checkout)
+    assert provenance.describe(str(checkout), {}).dirty is False
+    (checkout / "ptycho" / "new.py").write_text("1\n")
+    assert provenance.describe(str(checkout), {}).dirty is True
+
+
+def test_sources_that_changed_are_noticed(checkout):
+    recorded = provenance.describe(str(checkout), {})
+    provenance.check_unchanged(str(checkout), recorded)
+    (checkout / "ptycho" / "new.py").write_text("1\n")
+    with pytest.raises(UsageError, match="the kernel's sources changed while they were measured"):
+        provenance.check_unchanged(str(checkout), recorded)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.validation.builders import SCAN
-from validation import catalogue
+from validation import catalogue, gallery_bench
+from validation.records import Case
 from validation.reproduce import parse_case_id
 
 WRONG = "tests.validation.misbehaving:one_element_off"
@@ -18,6 +19,13 @@ WRONG = "tests.validation.misbehaving:one_element_off"
 def test_every_id_of_a_sweep_gives_its_case_back(name):
     for planned in catalogue.expand(name, SCAN, 2).cases:
         assert parse_case_id(planned.case.case_id) == planned.case
+
+
+def test_every_id_of_the_gallery_gives_its_case_back():
+    cases = [value for value in vars(gallery_bench).values() if isinstance(value, Case)]
+    assert len(cases) > 6
+    for case in cases:
+        assert parse_case_id(case.case_id) == case
 
 
 def reproduce(*arguments):

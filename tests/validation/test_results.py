@@ -102,8 +102,8 @@ def test_a_line_of_another_schema_is_refused_with_its_number(folder, text):
 
 def test_a_run_of_another_schema_version_is_refused(folder):
     path = folder.path / results.MANIFEST
-    path.write_text(path.read_text().replace('"schema_version": "1.1"', '"schema_version": "9.9"', 1))
-    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1, got '9.9'"):
+    path.write_text(path.read_text().replace('"schema_version": "1.2"', '"schema_version": "9.9"', 1))
+    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1 or 1\.2, got '9.9'"):
         results.RunFolder.open(folder.path)
 
 
@@ -186,7 +186,7 @@ OLD_PROBE |= {"figure": None, "limit": None, "detail": "", "schema_version": "1.
 
 def test_a_run_of_schema_1_0_is_read_and_its_probes_stay_out_of_the_overhead(folder):
     path = folder.path / results.MANIFEST
-    path.write_text(path.read_text().replace('"schema_version": "1.1"', '"schema_version": "1.0"'))
+    path.write_text(path.read_text().replace('"schema_version": "1.2"', '"schema_version": "1.0"'))
     folder.append(make_result("case-0"))
     head = {name: getattr(make_result(), name) for name in ("run_id", "started_at", "provenance")}
     with (folder.path / results.RESULTS).open("ab") as file:
@@ -200,5 +200,5 @@ def test_the_overhead_counts_cases_and_probes(folder):
     folder.append(make_result("case-0"))  # 1 of 2 s inside measured calls
     head = {name: getattr(make_result(), name) for name in ("run_id", "started_at", "provenance")}
     fields = {name: value for name, value in OLD_PROBE.items() if name != "kind"}
-    folder.append(ProbeResult(**{**fields, **head, "schema_version": "1.1"}, wall_s=6.0, measured_s=1.0))
+    folder.append(ProbeResult(**{**fields, **head, "schema_version": "1.2"}, wall_s=6.0, measured_s=1.0))
     assert summarise(folder).overhead_share == 0.75

@@ -1,0 +1,90 @@
+"""A child that is stopped or takes all memory is one failure on record; the run goes on to its end."""
+
+import json
+import signal
+
+import psutil
+import pytest
+
+from tests.faults import runs
+from tests.validation.misbehaving import TARGET, WAYS
+from validation import results
+from validation.records import CaseResult
+
+HUNGRY = f"""
+[[cases]]
+N = [8]
+gridsize = [1]
+batch = [{WAYS.index("well")}, {WAYS.index("hungry")}]
+pattern = ["interior"]
+shape = [[20, 30]]
+"""
+
+
+def failures_of(out):
+    lines = map(results.decode_line, runs.whole_lines(out))
+    return {line.case.batch: line.failure for line in lines if isinstance(line, CaseResult)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", ["child", "server", "parent"])
+def test_a_stopped_process_holds_nothing_up_for_good(tmp_path, fault, stopped):
+    """A stopped child ends at its wall-clock limit, a stopped server soon after it; a stopped parent just waits."""
+    row = fault(f"{stopped} stopped (SIGSTOP)")
+    sweep, out = tmp_path / "sweep.toml", tmp_path / "run"
+    sweep.write_text(runs.FEW)
+    process = runs.start(sweep, out, "--timeout", 8)
+    parent = psutil.Process(process.pid)
+    runs.until(lambda: runs.whole_lines(out), process)
+
+    def stop():
+        try:
+            (server,) = parent.children()
+            victims = {"parent": [parent], "server": [server], "child": server.children()}[stopped]
+            for victim in victims:
+                victim.send_signal(signal.SIGSTOP)
+        except (psutil.NoSuchProcess, ValueError):
+            return []
+        return victims
+
+    runs.until(stop, process)
+    row.tries += 1
+    if stopped == "parent":
+        with pytest.raises(psutil.TimeoutExpired):
+            parent.wait(5)
+        parent.send_signal(signal.SIGCONT)
+    told, errors = process.communicate(timeout=250)
+    row.ended(process.returncode)
+    assert process.returncode == 0, errors
+    row.count(runs.keys(runs.whole_lines(out)), runs.planned(out))
+    assert (row.lost, row.twice) == (0, 0)
+    failures = [failure for failure in failures_of(out).values() if failure]
+    if stopped == "parent":
+        row.said = "waits, then goes on"
+        assert not failures, told
+    else:
+        (failure,) = failures
+        row.said = f"{failure.reason}: {failure.message}"
+        assert failure.reason == ("timeout" if stopped == "child" else "signal")
+
+
+def test_a_child_that_takes_all_memory_dies_alone(tmp_path, fault):
+    row = fault("out of memory (5 GiB wanted, 2 GiB allowed)")
+    sweep, out = tmp_path / "sweep.toml", tmp_path / "run"
+    sweep.write_text(HUNGRY)
+    done = runs.finish(sweep, out, "--candidate", TARGET, "--memory-limit", 2, timeout=250)
+    row.tries += 1
+    row.ended(done.returncode)
+    assert done.returncode == 0, done.stderr
+    row.count(runs.keys(runs.whole_lines(out)), runs.planned(out))
+    assert (row.lost, row.twice) == (0, 0)
+    failures = failures_of(out)
+    failure = failures[WAYS.index("hungry")]
+    row.said = f"{failure.reason}: {failure.message}"
+    assert failure.reason == "out_of_memory"
+    assert failures[WAYS.index("well")] is None
+    gate = runs.ask("reports", "gate", out)
+    row.ended(gate.returncode)
+    verdict = json.loads((out / "verdict.json").read_text())
+    assert verdict["outcome"] != "ACCEPT"
+    assert gate.returncode not in (0, 2)

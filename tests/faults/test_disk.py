@@ -1,0 +1,133 @@
+"""A disk that is full or cannot be written: a clear line, exit code 2, and every line that was there stays."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults import mounts, runs
+from validation import results
+
+
+def check_continued(row, sweep, out, before):
+    """Continue the run; what was there stays, and nothing is missing or there twice."""
+    done = runs.finish(sweep, out, "--resume", timeout=250)
+    row.ended(done.returncode)
+    assert done.returncode == 0, done.stderr
+    after = runs.whole_lines(out)
+    row.lost += after[: len(before)] != before
+    row.count(runs.keys(after), runs.planned(out))
+    assert (row.lost, row.twice) == (0, 0)
+
+
+def test_a_full_disk_ends_the_run_and_room_continues_it(finished, tmp_path, fault):
+    row = fault("full disk (tmpfs; without root a limit on the size of files)")
+    sweep = finished / "sweep.toml"
+    content = (finished / "run" / results.RESULTS).read_bytes()
+    first = content[: content.index(b"\n") + 1]
+    with mounts.small_disk(tmp_path / "disk", "32k") as enlarge:
+        out = tmp_path / "disk" / "run"
+        out.mkdir()
+        shutil.copy(finished / "run" / results.MANIFEST, out)
+        (out / results.RESULTS).write_bytes(first)
+        if enlarge is None:
+            done = runs.finish(sweep, out, "--resume", preexec_fn=mounts.limit_file_size(len(first) + 100))
+        else:
+            mounts.fill(tmp_path / "disk")
+            done = runs.finish(sweep, out, "--resume", timeout=250)
+        row.tries += 1
+        row.ended(done.returncode, runs.error_line(done).replace(str(tmp_path), ""))
+        assert done.returncode == 2
+        assert "cannot be written" in row.said
+        assert "continue the run with --resume" in row.said
+        assert (out / results.RESULTS).read_bytes() == first
+        if enlarge is not None:
+            assert enlarge("4m")
+        check_continued(row, sweep, out, [first])
+
+
+def test_a_full_disk_is_met_at_any_line(finished, tmp_path, fault):
+    """Appending goes on until the disk is full, at every size of it: whole lines, or a refusal."""
+    row = fault("full disk, met at every size of a line")
+    lines = runs.whole_lines(finished / "run")
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from validation.errors import UsageError\n"
+        "from validation.results import RunFolder, decode_line\n"
+        "folder = RunFolder.open(Path(sys.argv[1]))\n"
+        "for line in Path(sys.argv[2]).read_bytes().splitlines():\n"
+        "    try: folder.append(decode_line(line))\n"
+        "    except UsageError as error: sys.exit(f'error: {error}')\n"
+    )
+    for extra in (0, 1, 999, len(lines[0]) - 1, len(lines[0]), len(lines[0]) + 1, len(lines[0]) + len(lines[1]) - 1):
+        out = tmp_path / str(extra)
+        out.mkdir()
+        shutil.copy(finished / "run" / results.MANIFEST, out)
+        done = subprocess.run(
+            [sys.executable, "-c", program, out, finished / "run" / results.RESULTS],
+            cwd=runs.ROOT, capture_output=True, text=True, preexec_fn=mounts.limit_file_size(extra),
+        )  # fmt: skip
+        row.tries += 1
+        row.ended(done.returncode, "results.jsonl cannot be written: only N of M bytes were written, is the disk full?")
+        assert "results.jsonl cannot be written" in runs.error_line(done)
+        content = (out / results.RESULTS).read_bytes()
+        assert content == b"".join(lines)[: len(content)]
+        assert content == b"" or content.endswith(b"\n")
+        fits = sum(sum(map(len, lines[: n + 1])) <= extra for n in range(len(lines)))
+        row.lost += fits - content.count(b"\n")
+    assert row.lost == 0
+
+
+def test_a_full_scratch_folder_becomes_failures_on_record(tmp_path, fault):
+    row = fault("full scratch folder of the children (tmpfs)")
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text(runs.FEW)
+    with mounts.small_disk(tmp_path / "scratch", "3m") as enlarge:
+        if enlarge is None:
+            pytest.skip("mounting a small file system needs root")
+        out = tmp_path / "run"
+        process = runs.start(sweep, out, env={**os.environ, "TMPDIR": str(tmp_path / "scratch")})
+        runs.until(lambda: runs.whole_lines(out), process)
+        mounts.fill(tmp_path / "scratch")
+        told, errors = process.communicate(timeout=250)
+        row.tries += 1
+        row.ended(process.returncode)
+        assert process.returncode == 0, errors
+    row.count(runs.keys(runs.whole_lines(out)), runs.planned(out))
+    failures = [line for line in told.splitlines() if "FAILED" in line]
+    row.said = failures[-1] if failures else told
+    assert failures
+    assert "No space left on device" in row.said
+    assert (row.lost, row.twice) == (0, 0)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_starts(finished, tmp_path, fault):
+    row = fault("read-only folder (bind mount; without root its mode)")
+    sweep = finished / "sweep.toml"
+    shutil.copytree(finished / "run", tmp_path / "disk" / "run")
+    before = (tmp_path / "disk" / "run" / results.RESULTS).read_bytes()
+    with mounts.read_only(tmp_path / "disk") as reason:
+        run = tmp_path / "disk" / "run"
+        for done in (
+            runs.finish(sweep, tmp_path / "disk" / "new"),
+            runs.ask("reports", "build", run),
+            runs.ask("reports", "gate", run),
+            runs.ask("reports", "index", tmp_path / "disk"),
+            runs.finish(sweep, run, "--resume"),
+            subprocess.run(
+                [sys.executable, runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path / "disk", "--python", "true"],
+                capture_output=True,
+                text=True,
+            ),
+        ):
+            row.tries += 1
+            row.ended(done.returncode, runs.error_line(done).replace(str(tmp_path), ""))
+            assert done.returncode == 2
+            assert reason in row.said.lower()
+            assert "/disk" in row.said
+        status = runs.ask("validation", "status", run)
+        assert status.returncode == 0, status.stderr
+    row.lost += (tmp_path / "disk" / "run" / results.RESULTS).read_bytes() != before
+    assert row.lost == 0
