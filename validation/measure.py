@@ -267,7 +267,7 @@ def undecided(kernel: Kernel, pairs: Sequence[TimingPair], noise: Sequence[Timin
 
 
 def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing:
-    """Replicate pairs and A/A pairs of the candidate on one shuffled schedule, and the copy of the output.
+    """Replicate pairs and A/A pairs of the candidate on one shuffled schedule; the copy of the output before and after.
 
     A context case has fewer of both, and only the A/A pairs where the loop is long. A contended replicate
     is thrown away and repeated, as often as half the schedule is long; when that is used up the machine is not
@@ -280,6 +280,7 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
     with_reference = k if bench.law.times_reference(planned) else 0
     pairs: list[TimingPair] = []
     noise: list[TimingPair] = []
+    copies: list[CopyReply] = []
     rejected = kept = 0
 
     def replicate(round_name: str, with_reference: int, without: int) -> None:
@@ -305,18 +306,22 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
                 spare -= 1
             (pairs if kind == "pair" else noise).append(pair)
 
-    bench.step("copy of the output")
-    copies, _ = bench.ask("copy", CopyReply, case=case, protocol=bench.protocol)
+    def copy() -> None:
+        bench.step("copy of the output")
+        copies.append(bench.ask("copy", CopyReply, case=case, protocol=bench.protocol)[0])
+
+    copy()
     replicate("", with_reference, k)
     more = 0 if planned.context or with_reference == 0 else bench.protocol.max_replicates - k
     extended = more > 0 and undecided(case.kernel, pairs, noise)
     if extended:
         replicate(" of the extension", more, more)
+    copy()
     return Timing(
         pairs=tuple(pairs),
         noise_pairs=tuple(noise),
-        copy_fresh_s=copies.fresh_s,
-        copy_warm_s=copies.warm_s,
+        copy_fresh_s=tuple(taken for each in copies for taken in each.fresh_s),
+        copy_warm_s=tuple(taken for each in copies for taken in each.warm_s),
         contended_rejected=rejected,
         contended_kept=kept,
         extended=extended,

@@ -245,6 +245,12 @@ def read_sweep(path: Path, scan: Scan, seed: int) -> Sweep:
         raise UsageError(f"--sweep {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise UsageError(f"--sweep {path} does not describe a sweep: {error}; see docs/validation.md") from None
+    k = declared.protocol.replicates
+    if declared.protocol.max_replicates not in (k, 2 * k):
+        raise UsageError(
+            f"--sweep {path}: max_replicates must be replicates ({k}, no extension) or twice that, "
+            f"got {declared.protocol.max_replicates}"
+        )
     cases: list[PlannedCase] = []
     references: list[str] = []
     for table in declared.cases:

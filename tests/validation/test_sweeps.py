@@ -205,6 +205,11 @@ def test_a_sweep_file_multiplies_its_lists_out(tmp_path):
         ("cases = []", "must hold at least one case"),
         ("[[cases]]\nN = [16, 32]\nreference = true", "must mark one case with reference = true, got 2"),
         ("[[cases]]\ncontext = true", "needs all its replicates"),
+        (
+            "[[cases]]\n[protocol]\nreplicates = 7\nmax_replicates = 10\nsamples = 5\ndiscarded = 2\n"
+            "min_sample_s = 0.01\nmemory_pairs = 5",
+            r"max_replicates must be replicates \(7, no extension\) or twice that, got 10",
+        ),
     ],
 )
 def test_a_sweep_file_that_is_none_is_refused(tmp_path, text, message):
