@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from reports.figure import (
     PEER,
     REFERENCE,
     Plot,
+    case_label,
     drawing,
     seconds_label,
     short,
@@ -84,12 +86,21 @@ def _at_reference(run: Run) -> CaseResult | None:
     return next((line for line in run.cases if line.key == key), None)
 
 
+def _case_of_peers(run: Run) -> str:
+    """Case at which most peers were timed; the reference case where none was."""
+    counted = Counter(
+        line.case.case_id for line in run.cases if line.role == "peer" and line.measurement and line.measurement.timing
+    )
+    return max(counted, key=lambda case_id: (counted[case_id], case_id), default=run.manifest.reference_case_id)
+
+
 def peers(run: Run) -> Plot | None:
-    """Draw time per call at the reference case of everything that was timed there, and of copying the output."""
+    """Draw time per call of everything that was timed where the peers were, and of copying the output."""
+    shown = _case_of_peers(run)
     rows: list[tuple[str, str, list[float], str, str]] = []
     for line in run.cases:
         timing = line.measurement.timing if line.measurement else None
-        if timing is None or not timing.pairs or line.case.case_id != run.manifest.reference_case_id:
+        if timing is None or not timing.pairs or line.case.case_id != shown:
             continue
         judged = line.role == "candidate" and line.candidate == run.manifest.candidate
         samples = [median(pair.candidate.samples_s) for pair in timing.pairs if pair.candidate.samples_s]
@@ -121,11 +132,12 @@ def peers(run: Run) -> Plot | None:
         axes.grid(True, axis="x", color=GRID)
         axes.set_xlabel("time per warm call (log scale)")
         svg = to_svg(figure, "peers")
+    where = "the reference case" if shown == run.manifest.reference_case_id else case_label(shown)
     return Plot(
         name="peers",
         title="The candidate among its peers",
-        caption="Warm calls at the reference case; line: smallest to largest. Copying the output once is the limit "
-        "that no implementation can pass.",
+        caption=f"Warm calls at {where}; line: smallest to largest. Copying the output once is the limit that no "
+        "implementation can pass.",
         description="; ".join(f"{name} ({kind}): {seconds_label(median(samples))}" for name, kind, samples, *_ in rows)
         + ".",
         svg=svg,

@@ -38,6 +38,7 @@ def count(run: Run) -> Counts:
         skipped=skipped,
         missing=len(planned - present),
         unplanned=len(present - planned),
+        failed_peers=sum(line.role == "peer" and not line_passed(line) and not was_skipped(line) for line in run.cases),
     )
 
 

@@ -44,7 +44,7 @@ def correctness(context: Context) -> Criterion:
     fixes: list[Fix] = []
     # What does not hold: size of the error (without a result: infinite), in words, and where.
     faults: list[tuple[float, str, str]] = []
-    passed = judged = compared = 0
+    passed = judged = compared = identical = 0
     worst: tuple[float, str] | None = None
     for line in _judged_cases(context):
         fault = _candidate_fault(line, atol)
@@ -55,7 +55,9 @@ def correctness(context: Context) -> Criterion:
         passed += fault is None
         error = math.inf
         if equivalence is not None:
-            compared += equivalence.candidate_vs_reference is not None
+            found = equivalence.candidate_vs_reference
+            compared += found is not None
+            identical += found is not None and found.identical_share == 1.0
             error = _error(equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle)
             if worst is None or error > worst[0]:
                 worst = (error, line.case.case_id)
@@ -100,7 +102,10 @@ def correctness(context: Context) -> Criterion:
             )
         )
     else:
-        finding = f"largest difference {worst[0] if worst else 0.0:.2g}"
+        finding = (
+            f"largest difference {worst[0] if worst else 0.0:.2g}, every bit equal in {identical} of the {compared} "
+            "comparisons with the reference"
+        )
     return Criterion(
         id="correctness",
         state=state,

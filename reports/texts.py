@@ -48,11 +48,19 @@ def criterion_line(criterion: Criterion) -> str:
     return f"{criterion.id:<17}" + f" {state:<14} {share:>9}  {plain(criterion.finding)}"
 
 
+def peers_words(verdict: Verdict) -> str:
+    """Say which of the failed lines decide nothing."""
+    counts = verdict.counts
+    which = "all" if counts.failed == counts.failed_peers else f"{counts.failed_peers} of them"
+    return f"{which} peers, which decide nothing"
+
+
 def counts_line(verdict: Verdict) -> str:
     """All denominators in one line."""
     counts = verdict.counts
+    peers = f" ({peers_words(verdict)})" if counts.failed_peers else ""
     return (
-        f"planned {counts.planned}, ran {counts.ran}, passed {counts.passed}, failed {counts.failed}, "
+        f"planned {counts.planned}, ran {counts.ran}, passed {counts.passed}, failed {counts.failed}{peers}, "
         f"skipped {counts.skipped}, missing {counts.missing}"
         + (f", unplanned {counts.unplanned}" if counts.unplanned else "")
     )

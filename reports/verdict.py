@@ -68,7 +68,10 @@ class Criterion(Judged, frozen=True, kw_only=True):
 
 
 class Counts(Judged, frozen=True, kw_only=True):
-    """Denominators. planned = ran + skipped + missing - unplanned; ran = passed + failed."""
+    """Denominators. planned = ran + skipped + missing - unplanned; ran = passed + failed.
+
+    ``failed_peers`` of the failed lines are about peers, which decide nothing.
+    """
 
     planned: int
     ran: int
@@ -77,6 +80,7 @@ class Counts(Judged, frozen=True, kw_only=True):
     skipped: int
     missing: int
     unplanned: int
+    failed_peers: int = 0
 
 
 class Verdict(Judged, frozen=True, kw_only=True):

@@ -271,3 +271,18 @@ def test_ten_thousand_lines_make_a_page_in_time_and_size(tmp_path: Path) -> None
     html = page(run, judge(run, POLICY))
     assert time.process_time() - started < 10.0
     assert len(html.encode()) < 4_000_000
+
+
+def test_failed_lines_that_decide_nothing_are_told_apart() -> None:
+    peers = [
+        b.case_result(b.case(), candidate=name, role="peer", measurement=Measurement(equivalence=b.equivalence(1.0)))
+        for name in ("theirs", "others")
+    ]
+    verdict = judge(b.make([*b.lines_of_full_run(), *peers], reference_case_id=b.case().case_id), read_policy())
+    assert verdict.outcome == "ACCEPT"
+    assert (verdict.counts.failed, verdict.counts.failed_peers) == (2, 2)
+    assert "failed 2 (all peers, which decide nothing)" in texts.counts_line(verdict)
+    html = page(b.full_run(), verdict, read_policy())
+    assert "Of the failed lines all are about peers" in html
+    mixed = msgspec.structs.replace(verdict, counts=msgspec.structs.replace(verdict.counts, failed=3))
+    assert "failed 3 (2 of them peers, which decide nothing)" in texts.counts_line(mixed)

@@ -12,6 +12,7 @@ import pytest
 
 from reports import context_plots
 from reports.case_plots import break_even, cost_series, costs, heat_map, slope
+from reports.context_plots import peers
 from reports.figure import to_svg
 from reports.gate import judge
 from reports.page import page
@@ -173,7 +174,7 @@ def test_the_heat_map_marks_losses_only() -> None:
 def test_an_axis_of_ratios_has_a_few_round_labels(low: float, high: float) -> None:
     ticks = ratio_ticks(low, high)
     assert 1.0 in ticks
-    assert 3 <= len(ticks) <= 8
+    assert 3 <= len(ticks) <= 5
     assert all(low <= tick <= high for tick in ticks)
     assert ticks == sorted(set(ticks))
 
@@ -198,3 +199,19 @@ def test_svg_has_no_date_and_no_size_of_its_own() -> None:
         first = to_svg(figure, "x")
     assert "<metadata>" not in first
     assert not re.match(r"<svg[^>]* width=", first)
+
+
+def test_peers_are_drawn_at_the_case_they_were_timed_at() -> None:
+    case = b.case(batch=100)
+    both = [
+        b.case_result(case, candidate=name, role=role, measurement=Measurement(timing=b.timing()))
+        for name, role in ((b.CANDIDATE, "candidate"), ("theirs", "peer"))
+    ]
+    plot = peers(b.make([*b.lines_of_full_run(), *both], reference_case_id=b.case().case_id))
+    assert plot is not None
+    assert "theirs (peer)" in plot.description
+    assert "batched (judged)" in plot.description
+    assert case.case_id.removeprefix("patch_extraction-")[:20] in plot.caption
+    alone = peers(b.full_run())
+    assert alone is not None
+    assert "the reference case" in alone.caption
