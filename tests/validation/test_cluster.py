@@ -1,6 +1,7 @@
 """A sweep on a Dask cluster writes the run folder that the embedded one writes, whatever happens to its workers."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -379,6 +380,7 @@ def test_a_stopped_run_leaves_no_process_and_is_continued(tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # also from the background
     )
     for line in process.stdout:
         if line.startswith("[3/20]"):

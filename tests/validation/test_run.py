@@ -1,5 +1,6 @@
 """A run records every case once, whatever happens to its processes."""
 
+import functools
 import io
 import json
 import shutil
@@ -51,7 +52,9 @@ def copied(finished, tmp_path):
 
 def start_run(sweep, out, *arguments):
     command = [sys.executable, "-m", "validation", "run", "--sweep", str(sweep), "--out", str(out), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that starts the tests in the background has them ignore SIGINT, and so would their children.
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
 
 
 SIX = tuple(WAYS.index(way) for way in ("hang", "crash", "allocate", "raise", "wrong_dtype", "leave"))
