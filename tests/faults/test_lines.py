@@ -136,6 +136,7 @@ def test_a_kernel_that_changed_between_run_and_resume_is_refused(copied, fault):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_kernel_that_changes_while_the_run_goes_on_ends_it(tmp_path, fault):
     """Each child imports the kernel anew: from the change on its lines would be another kernel's."""
     row = fault("kernel changed by one character while the run goes on")
@@ -154,7 +155,7 @@ def test_a_kernel_that_changes_while_the_run_goes_on_ends_it(tmp_path, fault):
     assert "the kernel's sources changed" in errors
     assert len(runs.whole_lines(out)) <= lines + 1  # the one that was being appended
     source.write_bytes(before)
-    done = runs.finish(sweep, out, "--ptycho", tmp_path, "--resume", timeout=280)
+    done = runs.finish(sweep, out, "--ptycho", tmp_path, "--resume", timeout=900)
     row.ended(done.returncode)
     assert done.returncode == 0, done.stderr
     row.count(runs.keys(runs.whole_lines(out)), runs.planned(out))
