@@ -20,8 +20,6 @@ from tests.fuzz import calls, hostile
 from tests.fuzz.conftest import EXAMPLES, FUZZ
 from tests.fuzz.contract import outcome
 
-pytestmark = pytest.mark.filterwarnings("ignore:the iterative patch extraction:DeprecationWarning")
-
 
 @FUZZ
 @given(st.data())

@@ -1,19 +1,9 @@
 """Workloads of the kernel tests: asymmetric, not square, x and y ranges different."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from ptycho import params
-
-
-def pytest_collection_modifyitems(items):
-    # The suite runs with the flag off, too; one test of its own looks at the warning.
-    ignore = pytest.mark.filterwarnings("ignore:the iterative patch extraction:DeprecationWarning")
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(ignore)
 
 
 @pytest.fixture(autouse=True)
