@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import distributed
@@ -40,6 +42,15 @@ pattern = ["border", "integer", "zero", "fermat", "raster"]
 shape = [[20, 31], [24, 17]]
 """
 LOCAL = ClusterOptions(local_workers=2)
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """Dask leaves sockets and processes to the garbage collector: it comes here, not in a test of something else."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Watching(Progress):
