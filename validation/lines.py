@@ -156,7 +156,7 @@ def mutant_lines(
 
     try:
         for attempt in range(GALLERY_ATTEMPTS):
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted or undecided gallery left
             gallery = run_mutants(
                 bench,
                 scan=manifest.scan,

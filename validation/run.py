@@ -6,7 +6,6 @@ Whatever happens to a case becomes a line; what ends the run leaves a folder tha
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -147,7 +146,6 @@ class _Run:
     def mutants(self, names: tuple[str, ...]) -> None:
         """Let the gate judge the known-bad, beside the true candidate as the control."""
         folder = self.folder.path / "mutants"
-        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted gallery left
         found, note = lines.mutant_lines(self.bench, self.folder.manifest, folder, names, self.head)
         if note is not None:
             self.progress.note(note)
