@@ -1,7 +1,7 @@
 """Measure the figures of docs/ENGINE.md in one run and print them as a table.
 
 Every arm runs in a process of its own, one after the other; copies of the output are timed between the calls
-they are compared with. Run it on a quiet machine: ``make engine-table`` (about twelve minutes on two cores,
+they are compared with. Run it on a quiet machine: ``make engine-table`` (nine to twelve minutes on two cores,
 nearly all of it the loops).
 """
 

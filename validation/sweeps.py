@@ -21,6 +21,8 @@ ALL_CHECKS: tuple[Check, ...] = ("equivalence", "time", "memory")
 # The protocol of METHOD: seven replicate pairs and one extension by as many, two calls discarded, five samples of
 # ten milliseconds.
 PROTOCOL = Protocol(replicates=7, max_replicates=14, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
+# The quick sweep declares no extension.
+QUICK_PROTOCOL = msgspec.structs.replace(PROTOCOL, max_replicates=PROTOCOL.replicates)
 # Replicate pairs, and A/A pairs, of a case whose times are context.
 CONTEXT_REPLICATES = 3
 _SHORT_DTYPE: dict[Dtype, str] = {"complex64": "c64", "complex128": "c128"}

@@ -55,6 +55,16 @@ def track_batched_first_ever_call(N, gridsize, B, dtype):
     return fresh.first_ever_call_s("batched", N, gridsize, B, dtype)
 
 
+@tracked("seconds", "flag_off", params=grid.FIRST)
+def track_flag_off_first_call(N, gridsize, B, dtype):
+    return fresh.first_call_s("flag_off", N, gridsize, B, dtype)
+
+
+@tracked("seconds", "flag_on", params=grid.FIRST)
+def track_flag_on_first_call(N, gridsize, B, dtype):
+    return fresh.first_call_s("flag_on", N, gridsize, B, dtype)
+
+
 @tracked("bytes", "iterative", params=grid.MEMORY, memory=True)
 def track_iterative_peak(N, gridsize, B, dtype):
     return fresh.peak_bytes("iterative", N, gridsize, B, dtype)
@@ -65,7 +75,17 @@ def track_batched_peak(N, gridsize, B, dtype):
     return fresh.peak_bytes("batched", N, gridsize, B, dtype)
 
 
-@tracked("ratio", "iterative", "batched", params=grid.MEMORY, memory=True)
+@tracked("bytes", "flag_off", params=grid.MEMORY_C64, memory=True)
+def track_flag_off_peak(N, gridsize, B, dtype):
+    return fresh.peak_bytes("flag_off", N, gridsize, B, dtype)
+
+
+@tracked("bytes", "flag_on", params=grid.MEMORY_C64, memory=True)
+def track_flag_on_peak(N, gridsize, B, dtype):
+    return fresh.peak_bytes("flag_on", N, gridsize, B, dtype)
+
+
+@tracked("ratio", "iterative", "batched", params=grid.MEMORY_C64, memory=True)
 def track_peak_ratio(N, gridsize, B, dtype):
     case = (N, gridsize, B, dtype)
     return fresh.peak_bytes("batched", *case) / fresh.peak_bytes("iterative", *case)

@@ -39,6 +39,7 @@ def swept():
         ("patch_extraction", grid.SMALL),
         ("patch_extraction", grid.REFERENCE),
         ("patch_extraction", grid.MEMORY),
+        ("patch_extraction", grid.FIRST),
         ("patch_extraction", grid.TRANSLATION),
         ("reassembly", grid.REASSEMBLY),
     ],
@@ -102,5 +103,14 @@ def test_the_name_of_the_machine_is_fit_for_a_folder_and_says_how_many_cores():
 
 
 def test_cases_of_the_suite_stay_few_enough_for_three_minutes():
-    grids = (grid.SMALL, grid.REFERENCE, grid.MEMORY, grid.REASSEMBLY, grid.TRANSLATION, grid.GROUPING)
+    grids = (grid.SMALL, grid.REFERENCE, grid.MEMORY, grid.FIRST, grid.REASSEMBLY, grid.TRANSLATION, grid.GROUPING)
     assert sum(len(list(itertools.product(*params))) for params in grids) <= 32
+
+
+@pytest.mark.parametrize("measure", ["steady.warm", "fresh.first_call_s", "fresh.peak_bytes"])
+def test_every_implementation_has_its_steady_time_first_call_and_peak(measure):
+    files = (SUITE / name for name in ("patch_extraction.py", "preparation.py", "reassembly.py"))
+    measured = {name for path in files for name in re.findall(rf'{re.escape(measure)}\("(\w+)"', path.read_text())}
+    declared = re.findall(r'^    "(\w+)": ', (SUITE / "implementations.py").read_text(), re.MULTILINE)
+    assert len(declared) == 8
+    assert measured == set(declared)

@@ -115,6 +115,12 @@ def test_another_seed_gives_other_case_ids():
     assert not ids[0] & ids[1]
 
 
+def test_what_can_be_evidence_declares_one_extension_and_quick_none():
+    declared = {name: catalogue.expand(name, SCAN, 0).protocol for name in ("quick", "full", "nightly")}
+    pairs = {name: (protocol.replicates, protocol.max_replicates) for name, protocol in declared.items()}
+    assert pairs == {"quick": (7, 7), "full": (7, 14), "nightly": (7, 14)}
+
+
 def test_quick_and_smoke_are_no_evidence():
     assert all(catalogue.expand(name, SCAN, 0).provisional for name in ("smoke", "quick"))
 
