@@ -131,7 +131,7 @@ def history(config: Path, branch: str, machine: str | None, environment: str | N
         click.echo(
             f"{commit.hash[:8]} {commit.author_date[:10]} {'worse' if change.ratio > 1 else 'better'} "
             f"{amount(change.before, unit)} -> {amount(change.after, unit)} ({change.ratio:.3g}x) "
-            f"{change.series.label}: {commit.subject}"
+            f"{change.series.label}, held for {change.held} commit{'s' * (change.held != 1)}: {commit.subject}"
         )
     failed = [
         f"{commit.hash[:8]} failed {series.label}"

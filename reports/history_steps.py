@@ -18,13 +18,17 @@ _WEIGHT = 2
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A step in a series: the first commit of the new level, and the levels (geometric means) around it."""
+    """A step in a series: the first commit of the new level, and the levels (geometric means) around it.
+
+    ``held`` counts the measured commits on the new level; a level of one commit may have been the machine.
+    """
 
     series: Series
     index: int
     commit: Commit
     before: float
     after: float
+    held: int
 
     @property
     def ratio(self) -> float:
@@ -70,9 +74,12 @@ def steps(series: Series) -> list[tuple[int, float, float]]:
 
 def changes(history: History) -> list[Change]:
     """All steps of all series, oldest commit first, the largest factor first within a commit."""
-    found = [
-        Change(series=series, index=index, commit=history.commits[index], before=before, after=after)
-        for series in history.series
-        for index, before, after in steps(series)
-    ]
+    found = []
+    for series in history.series:
+        marked = steps(series)
+        ends = [*(index for index, _, _ in marked[1:]), len(series.points)]
+        for (index, before, after), end in zip(marked, ends, strict=False):
+            held = sum(point.value is not None for point in series.points[index:end])
+            commit = history.commits[index]
+            found.append(Change(series=series, index=index, commit=commit, before=before, after=after, held=held))
     return sorted(found, key=lambda change: (change.index, -abs(math.log(change.ratio))))

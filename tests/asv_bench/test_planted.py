@@ -4,6 +4,7 @@ One environment of asv serves all of it; the first test that needs it waits for 
 """
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -130,10 +131,10 @@ def test_a_planted_doubling_of_the_peak_exits_1_and_is_named(clone, commits):
     assert re.findall(r"^worse: (\S+)\(", done.stdout, re.MULTILINE) == [BATCHED_PEAK]
 
 
-def test_a_pair_of_commits_with_the_same_kernels_exits_0_in_nine_of_ten_tries(clone, commits, record_property):
+def test_a_pair_of_commits_with_the_same_kernels_exits_0_in_nine_of_ten_tries(clone, commits):
     tries = [clone.compare(commits["good"], commits["good_too"], *BENCHES) for _ in range(TRIES)]
     codes = [done.returncode for done in tries]
-    record_property("exit_codes", codes)  # --junitxml shows it
+    logging.getLogger(__name__).info("exit codes of %d clean pairs: %s", TRIES, codes)  # --log-cli-level=INFO
     assert codes.count(0) >= TRIES - 1, "\n".join(done.stdout + done.stderr for done in tries if done.returncode)
     assert all("2 compared: 0 worse" in done.stdout for done in tries if not done.returncode)
 

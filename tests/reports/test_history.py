@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 
 import click
+import msgspec
 import pytest
 from asv.benchmarks import Benchmarks
 from asv.machine import Machine
@@ -193,6 +194,19 @@ def test_every_change_of_level_is_found_and_names_its_commit(made):
 def test_a_failure_between_two_equal_values_is_no_change_of_level(made):
     found = changes(read_history(made.config))
     assert [change.commit.subject for change in found if change.series.benchmark == COLD] == ["windowed"]
+
+
+def test_a_change_says_for_how_many_measured_commits_its_level_held(made):
+    history = read_history(made.config)
+    count = len(history.commits)
+    spike = _series([1.0, 1.0, 9.0] + [1.0] * (count - 3))
+    gap = msgspec.structs.replace(spike.points[-2], state="failed", value=None)
+    spike = msgspec.structs.replace(spike, points=(*spike.points[:-2], gap, spike.points[-1]))
+    found = changes(msgspec.structs.replace(history, series=(spike,)))
+    assert [(change.index, change.held) for change in found] == [(2, 1), (3, count - 4)]
+    page = history_page(msgspec.structs.replace(history, series=(spike,)))
+    assert "1 commit</td>" in page
+    assert f"{count - 4} commits</td>" in page
 
 
 def _series(values, unit="seconds"):
