@@ -132,6 +132,7 @@ TABLE: list[tuple[str, str, str, Callable[[], Run]]] = [
     ("mutants", "not_judged", "ACCEPT", b.quick_run),
     ("suite", "fail", "REJECT", lambda: replaced(b.full_run(), lambda line: line.key == "suite|on", failed=1)),
     ("suite", "fail", "REJECT", lambda: replaced(b.full_run(), lambda line: line.key == "suite|on", passed=0)),
+    ("suite", "pass", "ACCEPT", lambda: replaced(b.full_run(), kind("suite"), passed=1)),
     ("suite", "missing", "REJECT", lambda: without(b.full_run(), lambda line: line.key == "suite|on")),
     ("suite", "not_judged", "ACCEPT", b.quick_run),
 ]  # fmt: skip

@@ -206,6 +206,7 @@ def test_memory_at_exactly_the_limit_passes() -> None:
         (14, False, 1, 1 - 2.0**-14),
         # Of 14 fair coins at most two are heads in 1 + 14 + 91 of 16384 cases, at most three in 470 of them.
         (14, True, 3, 1 - 1 / 128 - 106 / 16384),
+        (13, True, 3, 1 - 1 / 64 - 92 / 8192),
         (2, True, 1, 1 - 1 / 2 - 1 / 4),
     ],
 )
@@ -237,6 +238,7 @@ def test_two_outliers_of_fourteen_are_outvoted_and_three_are_not(outliers: int, 
         (extended(0, extended=False), "14 replicate pairs where 7 are declared"),
         (extended(0, replicates=15), "15 replicate pairs where 14 are declared"),
         (extended(0, replicates=13), "13 of 14 replicate pairs after the extension"),
+        (extended(0, noise_pairs=extended(0).noise_pairs[1:]), "13 of 14 A/A pairs"),
     ],
 )
 def test_more_or_fewer_pairs_than_were_declared_are_no_evidence(timing: Timing, fault: str) -> None:
