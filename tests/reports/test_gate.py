@@ -235,3 +235,80 @@ def test_the_counts_add_up() -> None:
     assert (counts.planned, counts.missing, counts.skipped, counts.failed) == (19, 1, 1, 1)
     assert counts.planned + counts.unplanned == counts.ran + counts.skipped + counts.missing
     assert counts.ran == counts.passed + counts.failed
+
+
+def peers() -> list[ResultLine]:
+    """Peers, by name before the candidate: sound, out of time, wrong and without its times, absent."""
+    of = b.case(batch=50)
+    timed = ("equivalence", "time")
+    return [
+        b.case_result(of, candidate="a-sound", role="peer"),
+        b.case_result(of, candidate="a-slow", role="peer", failure=b.failure("timeout", arm="reference")),
+        b.case_result(
+            of, candidate="a-wrong", role="peer", checks=timed, measurement=measured(equivalence=b.equivalence(1.0))
+        ),
+        b.case_result(of, candidate="a-absent", role="peer", failure=b.failure("not_available", arm=None)),
+    ]
+
+
+def test_failed_peers_are_counted_apart_and_decide_nothing() -> None:
+    verdict = verdict_of(b.make([*peers(), *b.lines_of_full_run()], reference_case_id=b.case().case_id))
+    assert verdict.outcome == "ACCEPT", verdict.fixes
+    assert (verdict.counts.failed, verdict.counts.failed_peers, verdict.counts.skipped) == (2, 2, 1)
+
+
+def test_a_candidate_behind_a_peer_still_has_to_show_its_data() -> None:
+    bare = b.case_result(b.case(batch=50), checks=("equivalence", "time"))
+    run = b.make([*peers(), bare, *b.lines_of_full_run()], reference_case_id=b.case().case_id)
+    found = {item.id: item for item in verdict_of(run).criteria}["completeness"]
+    assert found.state == "fail"
+    assert found.finding == "1 measurements without their raw data"
+    assert found.fixes[0].case_id == bare.case.case_id
+
+
+def test_more_pairs_than_were_declared_are_no_evidence_for_completeness_either() -> None:
+    run = b.full_run(timing=b.timing(40.0, cold_ratio=40.0, replicates=8))
+    found = {item.id: item for item in verdict_of(run).criteria}["completeness"]
+    assert found.state == "fail"
+    assert "8 replicate pairs where 7 are declared" in found.fixes[0].action
+
+
+def test_a_run_whose_every_case_was_skipped_ran_nothing() -> None:
+    run = replaced(b.full_run(), kind("case"), measurement=None, failure=b.failure("skipped_memory", arm=None))
+    assert verdict_of(run).outcome == "NOTHING_RAN"
+
+
+@pytest.mark.parametrize(
+    ("lines", "planned", "provisional", "mutants", "suite"),
+    [
+        # Nothing of it planned: a small sweep may do without, evidence may not.
+        ([], [], True, ("not_judged", "not part of this sweep"), ("not_judged", "not part of this sweep")),
+        ([], [], False, ("missing", "never tried: D1"), ("missing", "not run with the flag off and on")),
+        # Planned and absent, also in a small sweep.
+        (
+            [], [b.mutant("D1"), b.suite("off"), b.suite("on")], True, ("missing", "never tried: any"),
+            ("missing", "not run with the flag off and on"),
+        ),
+        # A part of it: a small sweep need not try every defect, but a suite has two states.
+        (
+            [b.mutant("D1"), b.suite("off")], [], True, ("pass", "each was stopped for its own reason"),
+            ("missing", "not run with the flag on"),
+        ),
+    ],
+)  # fmt: skip
+def test_mutants_and_suite_are_missing_where_they_were_planned_or_evidence_is_claimed(
+    lines: list[ResultLine],
+    planned: list[ResultLine],
+    provisional: bool,
+    mutants: tuple[str, str],
+    suite: tuple[str, str],
+) -> None:
+    small = b.quick_run()
+    run = b.make([*small.lines, *lines], provisional=provisional, reference_case_id=small.manifest.reference_case_id)
+    absent = tuple(b.make(planned).manifest.planned)
+    found = {
+        item.id: item for item in verdict_of(with_manifest(run, planned=(*run.manifest.planned, *absent))).criteria
+    }
+    for name, (state, finding) in (("mutants", mutants), ("suite", suite)):
+        assert found[name].state == state
+        assert found[name].finding.startswith(finding)
