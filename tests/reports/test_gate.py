@@ -312,3 +312,35 @@ def test_mutants_and_suite_are_missing_where_they_were_planned_or_evidence_is_cl
     for name, (state, finding) in (("mutants", mutants), ("suite", suite)):
         assert found[name].state == state
         assert found[name].finding.startswith(finding)
+
+
+def test_the_worst_fault_is_named_a_case_without_a_result_before_any_error_and_any_error_before_a_probe() -> None:
+    run = replaced(b.full_run(), kind("probe"), passed=False, case_id="zz-probe")
+    small = replaced(run, away_from_reference, measurement=measured(equivalence=b.equivalence(0.01)))
+    large = replaced(
+        small, lambda line: isinstance(line, CaseResult) and line.case.batch == 0,
+        measurement=measured(equivalence=b.equivalence(0.5)),
+    )  # fmt: skip
+    silent = replaced(
+        large, lambda line: isinstance(line, CaseResult) and line.case.batch == 1,
+        measurement=None, failure=b.failure("signal", arm=b.CANDIDATE),
+    )  # fmt: skip
+    batches = {case.case_id: case.batch for case in b.covering_cases()}
+    worst = [
+        {item.id: item for item in verdict_of(made).criteria}["correctness"].worst_case
+        for made in (run, small, large, silent)
+    ]
+    assert worst[0] == "zz-probe"
+    assert [batches[str(name)] for name in worst[1:]] == [10, 0, 1]
+
+
+def test_a_reference_that_leaves_the_oracle_is_named_also_behind_a_case_that_has_none() -> None:
+    wrong = measured(equivalence=b.equivalence(0.0, None, reference_vs_oracle=b.comparison(
+        0.25, expected="oracle", actual="reference")))  # fmt: skip
+    run = replaced(
+        b.full_run(), lambda line: isinstance(line, CaseResult) and line.case.batch == 100, measurement=wrong
+    )
+    found = {item.id: item for item in verdict_of(run).criteria}["oracle_agreement"]
+    assert found.state == "fail"
+    assert found.finding.startswith("the reference ")
+    assert found.value == 0.25
