@@ -335,8 +335,8 @@ def test_the_worst_fault_is_named_a_case_without_a_result_before_any_error_and_a
 
 
 def test_a_reference_that_leaves_the_oracle_is_named_also_behind_a_case_that_has_none() -> None:
-    wrong = measured(equivalence=b.equivalence(0.0, None, reference_vs_oracle=b.comparison(
-        0.25, expected="oracle", actual="reference")))  # fmt: skip
+    apart = b.comparison(0.25, expected="oracle", actual="reference")
+    wrong = measured(equivalence=b.equivalence(candidate_vs_oracle=None, reference_vs_oracle=apart))
     run = replaced(
         b.full_run(), lambda line: isinstance(line, CaseResult) and line.case.batch == 100, measurement=wrong
     )
