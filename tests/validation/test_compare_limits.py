@@ -54,10 +54,10 @@ def test_a_piece_that_is_not_finite_spoils_all_figures_and_is_named(broken):
 
 @pytest.mark.usefixtures("small_pieces")
 def test_nan_and_inf_are_counted_over_pieces_also_where_the_shape_is_wrong():
-    actual = np.ones(11, np.complex64)
-    actual[[0, 5, 10]] = np.nan
+    actual = np.ones(15, np.complex64)  # the second piece is clean
+    actual[[0, 10, 13]] = np.nan
     actual[[1, 9]] = np.inf
-    for expected in (np.ones(11, np.complex64), np.ones(12, np.complex64)):
+    for expected in (np.ones(15, np.complex64), np.ones(16, np.complex64)):
         found = judged(expected, actual)
         assert (found.nan_count, found.inf_count, found.passed) == (3, 2, False)
     assert (found.max_abs_error, found.max_ulp, found.identical_share, found.worst_index) == (None,) * 4
@@ -109,3 +109,14 @@ def test_the_real_part_and_the_imaginary_part_are_both_looked_at():
 def test_steps_are_those_of_float32_also_between_float64_numbers():
     found = judged(np.ones(3), np.array([1.0, np.nextafter(np.float32(1), np.float32(2)), 1 + 1e-12]))
     assert found.max_ulp == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble", "complex64", "complex128"])
+def test_a_change_of_any_byte_is_seen_in_its_element_alone(dtype):
+    expected = np.arange(1, 4).astype(dtype)
+    size = expected.itemsize
+    for byte in range(size):
+        actual = expected.copy()
+        actual.view(np.uint8)[size + byte] ^= 1
+        assert module._same_bits(expected, actual).tolist() == [True, False, True]
+    assert module._same_bits(expected, expected.copy()).all()
