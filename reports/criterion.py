@@ -64,14 +64,19 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """Command that makes a new run of the same sweep."""
         return self._run()
 
-    def _run(self, *options: str) -> str:
+    @property
+    def nightly(self) -> str:
+        """Command that measures everything, for the same candidate on the same scan."""
+        return self._run(sweep="nightly")
+
+    def _run(self, *options: str, sweep: str | None = None) -> str:
         manifest = self.run.manifest
-        if not is_sweep(manifest):
+        if sweep is None and not is_sweep(manifest):
             return manifest.command
         data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
         words = [
             "--sweep",
-            shlex.quote(manifest.sweep),
+            shlex.quote(sweep or manifest.sweep),
             *data,
             "--candidate",
             shlex.quote(manifest.candidate),

@@ -160,9 +160,7 @@ def completeness(context: Context) -> Criterion:
         for case_id, fault in evidence
     ]
     fixes += missing
-    fixes += [
-        Fix(action=f"Plan it: {gap}", command="python -m validation run --sweep nightly --out NEW-DIR") for gap in gaps
-    ]
+    fixes += [Fix(action=f"Plan it: {gap}", command=context.nightly) for gap in gaps]
     state: State = "pass"
     if provenance or evidence or absent:
         state = "fail"

@@ -10,8 +10,6 @@ from reports.records import CaseResult, Comparison, ProbeResult
 from reports.statistics import Part, log_ratio, memory_faults, pair_ratio, peak_ratio, speedup, timing_faults
 from reports.verdict import Criterion, CriterionId, Fix, State
 
-# A sweep that times its reference case and reads its memory.
-MEASURING = "python -m validation run --sweep nightly --out NEW-DIR"
 # How much faster than promised it must be where disturbed replicates were kept.
 CONTENDED_MARGIN = 2.0
 
@@ -207,7 +205,7 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
     line = context.find(case_id)
     timing = line.measurement.timing if line and line.measurement else None
     action = "Measure the case"
-    command = context.resume if line is None else MEASURING
+    command = context.resume if line is None else context.nightly
     if absent is not None or timing is None:
         state, finding = absent or ("missing", "the case was not timed")
         if state == "fail":
@@ -244,9 +242,13 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
         else:
             state = "inconclusive"
             why = f"the interval straddles {threshold:g}x, noise F = {figures.noise:.2g}"
-            if doubted:
-                why = f"{timing.contended_kept} replicates were disturbed, and the margin is below {CONTENDED_MARGIN:g}"
-            action = f"Measure on a quieter machine: {why}"
+            if figures.judged_lower >= threshold:
+                why = (
+                    f"{timing.contended_kept} measurements were disturbed by other work, and then "
+                    f"{CONTENDED_MARGIN * threshold:g}x is asked for"
+                )
+            larger = ", or in the nightly sweep, whose case is larger" if context.run.manifest.provisional else ""
+            action = f"Measure on a quieter machine{larger}: {why}"
             command = context.again
     fixes = () if state == "pass" else (Fix(action=f"{action}: {finding}", command=command, case_id=case_id),)
     return Criterion(
@@ -318,7 +320,7 @@ def reassembly(context: Context) -> Criterion:
             judged=0,
             what="replicates",
             worst_case=case_id,
-            fixes=(Fix(action=f"Measure a larger case: {finding}", command=MEASURING, case_id=case_id),),
+            fixes=(Fix(action=f"Measure a larger case: {finding}", command=context.nightly, case_id=case_id),),
         )
     return _speed(context, "reassembly", case_id, "warm", rules.min_speedup, promise)
 
@@ -333,7 +335,7 @@ def memory(context: Context) -> Criterion:
     passed = judged = 0
     absent = _absent(context, case_id, "memory")
     line = context.find(case_id)
-    action, command = "Measure the memory of the case", context.resume if line is None else MEASURING
+    action, command = "Measure the memory of the case", context.resume if line is None else context.nightly
     found = line.measurement.memory if line and line.measurement else None
     if absent is not None or found is None:
         state, finding = absent or ("missing", "the memory of the case was not measured")

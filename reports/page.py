@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import case_plots, context_plots, plots
 from reports.context_plots import Patch, keep_command, worst_patch
-from reports.evidence import Evidence
+from reports.evidence import JUDGED, Evidence
 from reports.figure import Plot
 from reports.policy import Policy, flat, read_policy
 from reports.records import CalibrationResult, MutantResult, ProbeResult, Run
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import jinja2
 
 ASSETS = Path(__file__).with_name("assets")
+FLAG = "use_batched_patch_extraction"
 
 
 @cache
@@ -101,6 +102,22 @@ def because(verdict: Verdict) -> str:
     )
 
 
+def flag(verdict: Verdict) -> str:
+    """Say what the verdict means for the flag that selects the batched implementation."""
+    if verdict.candidate != JUDGED:
+        return f"{FLAG} selects {JUDGED}; this verdict is about {verdict.candidate} and says nothing of the flag."
+    if verdict.outcome not in ("ACCEPT", "REJECT"):
+        return f"Leave {FLAG} as it is: what is not decided neither flips it nor takes it back."
+    sentences = {
+        ("ACCEPT", True): f"{FLAG} may be on by default, as soon as this run is recorded (python -m reports record).",
+        ("ACCEPT", False): f"Leave {FLAG} as it is: only a full sweep with the promised thresholds moves it.",
+        ("REJECT", True): f"{FLAG} must not be on: switch it off until what is named below is mended.",
+        ("REJECT", False): f"Do not switch {FLAG} on. Where it is on, run the nightly sweep now; if that rejects too, "
+        "switch it off.",
+    }
+    return sentences[verdict.outcome, not (verdict.provisional or verdict.relaxed)]
+
+
 def reasons(verdict: Verdict) -> tuple[Criterion, ...]:
     """Criteria that kept the verdict from ACCEPT, those that failed first."""
     order = {"fail": 0, "inconclusive": 1, "missing": 2}
@@ -169,6 +186,7 @@ def page(
         "verdict": verdict,
         "headline": headline(verdict),
         "because": because(verdict),
+        "flag": flag(verdict),
         "reasons": reasons(verdict),
         "age": age(verdict.created_at, now or datetime.datetime.now(datetime.timezone.utc)),
         "counts_line": counts_line(verdict),

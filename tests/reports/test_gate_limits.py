@@ -257,4 +257,4 @@ def test_disturbed_replicates_ask_for_twice_the_margin(ratio: float, outcome: st
     assert verdict.outcome == outcome
     if outcome != "ACCEPT":
         speed = next(item for item in verdict.criteria if item.id == "speed")
-        assert "1 replicates were disturbed" in speed.fixes[0].action
+        assert "1 measurements were disturbed by other work, and then 20x is asked for" in speed.fixes[0].action

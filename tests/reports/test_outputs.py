@@ -13,7 +13,7 @@ import pytest
 
 from reports import comparison, context_plots, evidence, index, machine_formats, texts
 from reports.gate import judge
-from reports.page import age, page
+from reports.page import age, flag, page
 from reports.policy import read_policy
 from reports.reader import read_run
 from reports.records import Measurement, Run
@@ -286,3 +286,21 @@ def test_failed_lines_that_decide_nothing_are_told_apart() -> None:
     assert "Of the failed lines all are about peers" in html
     mixed = msgspec.structs.replace(verdict, counts=msgspec.structs.replace(verdict.counts, failed=3))
     assert "failed 3 (2 of them peers, which decide nothing)" in texts.counts_line(mixed)
+
+
+@pytest.mark.parametrize(
+    ("run", "means"),
+    [
+        (b.full_run(), "may be on by default, as soon as this run is recorded"),
+        (b.full_run(timing=b.timing(2.0)), "must not be on: switch it off"),
+        (b.full_run(timing=b.timing(10.0)), "Leave use_batched_patch_extraction as it is: what is not decided"),
+        (b.quick_run(), "only a full sweep with the promised thresholds moves it"),
+        (b.quick_run(timing=b.timing(2.0)), "Do not switch use_batched_patch_extraction on"),
+        (b.make(list(b.full_run().lines), candidate="mine"), "this verdict is about mine and says nothing of the flag"),
+    ],
+    ids=["accept", "reject", "inconclusive", "accept-provisional", "reject-provisional", "another-candidate"],
+)
+def test_the_page_says_what_the_verdict_means_for_the_flag(run, means):
+    verdict = judge(run, read_policy(), "runs/a")
+    assert means in flag(verdict)
+    assert means in page(run, verdict)
