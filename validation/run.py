@@ -182,8 +182,13 @@ def check_folder(options: Options) -> None:
         If not.
     """
     if not options.resume:
-        results.check_writable(Path(options.out))
-        if (Path(options.out) / results.MANIFEST).exists():
+        out = Path(options.out)
+        there = out.exists()
+        results.check_writable(out)
+        if not there:  # what is refused below, or before the manifest is written, leaves no empty folder
+            with contextlib.suppress(OSError):
+                out.rmdir()
+        if (out / results.MANIFEST).exists():
             raise UsageError(
                 f"{options.out} already holds a run; continue it with --resume or give another folder to --out"
             )

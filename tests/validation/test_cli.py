@@ -101,6 +101,7 @@ def test_a_bad_scan_is_refused_before_anything_is_written(tmp_path, scan, change
     np.savez(path, **arrays)
     out = tmp_path / "run"
     assert_refused(validation("run", "--sweep", "smoke", "--data", path, "--out", out), "bad.npz", *words)
+    assert not out.exists()
     assert not (out / results.MANIFEST).exists()
 
 
