@@ -14,7 +14,7 @@ MEMORY_C64 = [*MEMORY[:3], ["complex64"]]
 # The first call of what stands around the kernels, where the work itself is short beside tracing and loading.
 FIRST = [[64], [2], [10], ["complex64"]]
 REASSEMBLY = [[64], [1], [100], ["complex64"]]
-TRANSLATION = [[64, 128], [2], [10], ["complex64"]]
+TRANSLATION = [[64, 128], [2], [10], ["complex64", "complex128"]]
 GROUPING_NAMES = ["gridsize", "B"]
 GROUPING = [[1, 2, 3], [100, 1000]]
 GROUPING_LARGEST = [[3], [1000]]

@@ -85,7 +85,7 @@ def track_flag_on_peak(N, gridsize, B, dtype):
     return fresh.peak_bytes("flag_on", N, gridsize, B, dtype)
 
 
-@tracked("ratio", "iterative", "batched", params=grid.MEMORY_C64, memory=True)
+@tracked("ratio", "iterative", "batched", params=grid.MEMORY, memory=True)
 def track_peak_ratio(N, gridsize, B, dtype):
     case = (N, gridsize, B, dtype)
     return fresh.peak_bytes("batched", *case) / fresh.peak_bytes("iterative", *case)
