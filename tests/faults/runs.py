@@ -1,10 +1,14 @@
 """Real runs to do harm to: how they are started, and what must be true of them afterwards."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
+
+from tests.faults import waiting
 from validation import results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +35,21 @@ def start(sweep, out, *arguments, **options):
     """Start a run and go on."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command(sweep, out, *arguments), cwd=ROOT, **{**pipes, **options})
+
+
+def start_waiting(sweep, out, seconds, *arguments):
+    """Start a run whose candidate waits in its child; also give what waits for such a child and takes its number."""
+    path = out.with_name("pid")
+    environment = {**os.environ, waiting.PID_FILE: str(path), waiting.SECONDS: str(seconds)}
+    process = start(sweep, out, "--candidate", waiting.TARGET, *arguments, env=environment)
+
+    def waiting_child():
+        until(lambda: path.exists() and path.read_text().endswith("\n"), process)
+        child = psutil.Process(int(path.read_text()))
+        path.unlink()
+        return child
+
+    return process, waiting_child
 
 
 def finish(sweep, out, *arguments, **options):

@@ -33,21 +33,10 @@ def test_a_stopped_process_holds_nothing_up_for_good(tmp_path, fault, stopped):
     row = fault(f"{stopped} stopped (SIGSTOP)")
     sweep, out = tmp_path / "sweep.toml", tmp_path / "run"
     sweep.write_text(runs.FEW)
-    process = runs.start(sweep, out, "--timeout", 8)
-    parent = psutil.Process(process.pid)
-    runs.until(lambda: runs.whole_lines(out), process)
-
-    def stop():
-        try:
-            (server,) = parent.children()
-            victims = {"parent": [parent], "server": [server], "child": server.children()}[stopped]
-            for victim in victims:
-                victim.send_signal(signal.SIGSTOP)
-        except (psutil.NoSuchProcess, ValueError):
-            return []
-        return victims
-
-    runs.until(stop, process)
+    process, waiting_child = runs.start_waiting(sweep, out, 2, "--timeout", 8)
+    child, parent = waiting_child(), psutil.Process(process.pid)
+    victim = {"parent": parent, "server": child.parent(), "child": child}[stopped]
+    victim.send_signal(signal.SIGSTOP)
     row.tries += 1
     if stopped == "parent":
         with pytest.raises(psutil.TimeoutExpired):
