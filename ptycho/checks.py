@@ -43,11 +43,16 @@ def check_N_and_gridsize(N, gridsize):
 
 
 def check_object(gt_image):
-    """Return the object as a complex tensor (H, W), complex64 or complex128; real input is made complex."""
-    image = _tensor(gt_image, "gt_image")
-    if image.shape.rank != 2 or 0 in tuple(image.shape):
-        raise ValueError(f"gt_image must be a non-empty object of shape (H, W), got shape {tuple(image.shape)}")
-    if image.dtype in (tf.complex64, tf.complex128):
+    """Return the object (H, W) as complex64 or complex128; real input is made complex.
+
+    A complex NumPy array stays one, for a tensor of it would be a copy; anything else becomes a tensor.
+    """
+    complex_array = type(gt_image) is np.ndarray and gt_image.dtype in (np.complex64, np.complex128)
+    image = gt_image if complex_array else _tensor(gt_image, "gt_image")
+    shape = tf.TensorShape(image.shape)
+    if shape.rank != 2 or 0 in tuple(shape):
+        raise ValueError(f"gt_image must be a non-empty object of shape (H, W), got shape {tuple(shape)}")
+    if complex_array or image.dtype in (tf.complex64, tf.complex128):
         return image
     if image.dtype == tf.float64:
         return tf.cast(image, tf.complex128)

@@ -72,9 +72,17 @@ def run_in_ranges(work, count, smallest):
         return
     parts = min(4 * threads, count // smallest)
     edges = [count * part // parts for part in range(parts + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *pair) for pair in itertools.pairwise(edges)]:
-            done.result()
+    ranges = iter(list(itertools.pairwise(edges)))  # an iterator over a list may be shared by threads
+
+    def work_on():
+        for first, last in ranges:
+            work(first, last)
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work_on) for _ in range(threads - 1)]
+        work_on()
+    for done in others:
+        done.result()
 
 
 def empty_aligned(shape, dtype):

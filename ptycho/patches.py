@@ -133,8 +133,10 @@ def _extract_native(padded, positions, N, B, c, chunk_size):
         )  # fmt: skip
 
     if native.nothing_compiled_yet():  # fetch the memory of the output while the code is loaded
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(native.touch, out)
+        threads = native.thread_count()
+        with ThreadPoolExecutor(threads) as pool:
+            for part in np.array_split(out.reshape(-1), threads):
+                pool.submit(native.touch, part)
             work(0, 0)
     native.run_in_ranges(work, B, min(chunk_size, max(1, _RANGE_PIXELS // (N * N * c))))
     return out

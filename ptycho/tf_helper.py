@@ -97,7 +97,8 @@ def shift_and_sum(obj_tensor, global_offsets, M=10, chunk_size=None):
     """Add the central parts of patches at their positions.
 
     Each part moves by its offset minus the mean offset (float32) and is added, in patch order, to the
-    few canvas pixels it reaches. Works inside ``tf.function`` with an unknown number of patches.
+    few canvas pixels it reaches. Works inside ``tf.function`` with an unknown number of patches. Gradients
+    flow to the patches, not to the offsets.
 
     Parameters
     ----------
@@ -141,15 +142,35 @@ def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
         chunk_size = max(1, 2**20 // (M * M))
     check_integer("chunk_size", chunk_size, 1)
     adjusted, size = _adjusted_offsets(positions)
+
+    def central(patches):
+        return tf.ensure_shape(_central_part(patches, M)[..., 0], [None, M, M])
+
+    def by_operations(parts):
+        return place_graph(parts, adjusted, size, M + 2 * size, chunk_size)
+
     if tf.executing_eagerly() and native.available():
         extent = M + 2 * int(size)
-        canvas = native.empty_aligned((extent, extent), np.complex64)
-        canvas.fill(0)
         count = np.zeros((extent, extent), np.float32) if counted else None
-        place_native(native.as_array(patches)[..., 0], native.as_array(adjusted), M, int(size), canvas, count)
-        return native.as_tensor(canvas), tf.complex(count, tf.zeros_like(count)) if counted else None
-    parts = tf.ensure_shape(_central_part(patches, M)[..., 0], [None, M, M])
-    total = place_graph(parts, adjusted, size, M + 2 * size, chunk_size)
-    if not counted:
-        return total, None
-    return total, place_graph(tf.ones_like(parts), adjusted, size, M + 2 * size, chunk_size)
+
+        def place(patches):
+            canvas = native.empty_aligned((extent, extent), np.complex64)
+            canvas.fill(0)
+            place_native(native.as_array(patches)[..., 0], native.as_array(adjusted), M, int(size), canvas, count)
+            return native.as_tensor(canvas)
+
+        @tf.custom_gradient
+        def place_on_tape(patches):
+            def gradient(upstream):
+                with tf.GradientTape() as tape:
+                    tape.watch(patches)
+                    total = by_operations(central(patches))
+                return tape.gradient(total, patches, output_gradients=upstream)
+
+            return place(patches), gradient
+
+        # No tape watches an array, and custom_gradient would copy it.
+        total = place(patches) if isinstance(patches, np.ndarray) else place_on_tape(patches)
+        return total, tf.complex(count, tf.zeros_like(count)) if counted else None
+    parts = central(patches)
+    return by_operations(parts), by_operations(tf.ones_like(parts)) if counted else None

@@ -193,3 +193,23 @@ class TestInsideAFunction:
         monkeypatch.setattr(native, "available", lambda: False)
         tf_helper.shift_and_sum(patches, offsets, chunk_size=8)
         assert set(seen) == {(8, 10, 10)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(shift_and_sum_old, shift_and_sum), (reassemble_position_old, reassemble_position)]
+)
+def test_gradients_flow_to_the_patches_as_through_the_loop(engine, old, new):
+    patches, offsets = workload(P=9, N=12)
+    patches = tf.constant(patches)
+    upstream = tf.constant(make_object(*old(patches, offsets, M=10).shape[:2], seed=5)[..., None])
+
+    def gradient(function):
+        with tf.GradientTape() as tape:
+            tape.watch(patches)
+            canvas = function(patches, offsets, M=10)
+        return tape.gradient(canvas, patches, output_gradients=upstream).numpy()
+
+    expected = gradient(old)
+    largest = np.abs(expected).max()
+    assert largest > 0.1
+    np.testing.assert_allclose(gradient(new), expected, atol=2e-6 * largest, rtol=0)
