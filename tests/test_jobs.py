@@ -1,5 +1,6 @@
 """The files that start jobs call make targets, and nothing else."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -7,9 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from reports.verdict import EXIT_CODES
+
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "docs" / "deploy"
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+WORKFLOWS = ROOT / ".github" / "workflows"
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+RECIPES = dict(re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE))
+# Make started by these tests shall not take up the variables of a make that started the tests.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+# Stands for the environment's python: the command $FAILING ends with $CODE, every other with 0.
+STAND_IN = """#!/bin/sh
+test "$2 $3" = "$FAILING" && exit "$CODE"
+exit 0
+"""
 
 
 def commands(path):
@@ -24,7 +37,7 @@ def commands(path):
 
 
 FILES = [
-    *(ROOT / ".github" / "workflows").glob("*.yml"),
+    *WORKFLOWS.glob("*.yml"),
     *DEPLOY.glob("*.service"),
     *DEPLOY.glob("*.slurm"),
     ROOT / ".ci" / "run",
@@ -44,6 +57,57 @@ def test_a_job_calls_make_targets_only(path):
 def test_all_three_kinds_of_job_call_the_night():
     nights = [path.name for path in FILES if "make nightly" in commands(path)]
     assert nights == ["nightly.yml", "ptycho-nightly.service", "nightly.slurm"]
+
+
+def test_the_workflows_call_every_target_that_runs_tests():
+    testing = {target for target, recipe in RECIPES.items() if "-m pytest" in recipe}
+    called = {command.split()[1] for path in WORKFLOWS.glob("*.yml") for command in commands(path)}
+    assert {"test", "test-slow", "test-both", "faults"} <= testing
+    assert testing - called == set()
+
+
+def gate(folder, failing, code, *variables):
+    """Call ``make gate`` where one of its commands ends with a code; make's own exit code, and the one it names."""
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.installed"):
+        (folder / name).touch()
+    done = subprocess.run(
+        ["make", "-f", ROOT / "Makefile", "gate", *variables],
+        cwd=folder, env={**ENVIRONMENT, "LC_ALL": "C", "FAILING": failing, "CODE": str(code)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    named = re.search(r"Error (\d+)$", done.stderr, re.MULTILINE)
+    return done.returncode, int(named[1]) if named else None
+
+
+@pytest.mark.parametrize(("variables", "passing"), [((), {0}), (("TOLERATE=3",), {0, 3})])
+@pytest.mark.parametrize("code", [*EXIT_CODES.values(), 2, 130])
+def test_the_gate_passes_on_accept_and_what_is_tolerated_and_else_fails_with_its_own_code(
+    tmp_path, variables, passing, code
+):
+    assert gate(tmp_path, "reports gate", code, *variables) == ((0, None) if code in passing else (2, code))
+
+
+@pytest.mark.parametrize("failing", ["validation run", "reports build"])
+def test_of_what_make_gate_calls_only_the_verdict_is_tolerated(tmp_path, failing):
+    assert gate(tmp_path, failing, 3, "TOLERATE=3") == (2, 3)
+
+
+def test_a_pull_request_passes_where_the_gate_cannot_tell():
+    assert f"make gate TOLERATE={EXIT_CODES['INCONCLUSIVE']}" in commands(WORKFLOWS / "ci.yml")
+
+
+@pytest.mark.parametrize(
+    ("variables", "option"), [((), "--skip-existing-successful"), (("RETRY=no",), "--skip-existing")]
+)
+def test_asv_tries_again_what_failed_unless_told_not_to(variables, option):
+    done = subprocess.run(
+        ["make", "-n", "bench", *variables], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert re.findall(r"--skip-\S+", done.stdout) == [option]
 
 
 @pytest.mark.parametrize("path", [DEPLOY / "nightly.slurm", ROOT / ".ci" / "run"], ids=lambda path: path.name)

@@ -9,6 +9,7 @@ import gc
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 import traceback
@@ -58,9 +59,26 @@ def in_fresh_process(function, *arguments):
     return answer
 
 
+def _require_nothing_compiled():
+    """Raise RuntimeError where the parent has compiled a kernel: the fork brings it along, and no call is the first."""
+    native = sys.modules.get("ptycho.native")
+    if native is not None and native.compiled.cache_info().currsize:
+        raise RuntimeError("a parent that has compiled no kernel is expected, but this one has; only import in it")
+
+
+def _keep_compiled_code_in(folder):
+    """Let numba read and write machine code there; a kernel that is compiled already keeps the folder it had."""
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    # The environment is read when numba is imported, which an import of ptycho in the parent has done.
+    settings = sys.modules.get("numba.core.config")
+    if settings is not None:
+        settings.CACHE_DIR = folder
+
+
 def _first_call_s(name, case, compiled_code_folder):
+    _require_nothing_compiled()
     if compiled_code_folder is not None:
-        os.environ["NUMBA_CACHE_DIR"] = compiled_code_folder
+        _keep_compiled_code_in(compiled_code_folder)
     function = implementations.bind(name, *case)
     started = time.perf_counter()
     function()
@@ -133,7 +151,7 @@ def _require_meter():
         raise NotImplementedError("peak memory is read from VmHWM, which needs a writable /proc/self/clear_refs")
 
 
-def tracked(unit, *needs, params, param_names=grid.NAMES, memory=False):
+def tracked(unit, *needs, params, param_names=grid.NAMES, memory=False, version="1"):
     """Make a function a tracked benchmark that needs the implementations ``needs``; lower is better.
 
     With ``memory`` it needs the meter of the high-water mark, too; both are n/a where they are missing.
@@ -148,7 +166,7 @@ def tracked(unit, *needs, params, param_names=grid.NAMES, memory=False):
         function.setup = setup
         function.params, function.param_names = params, param_names
         # By hand: asv's default is a digest of the source, and a reworded setup would void the history.
-        function.version = "1"
+        function.version = version
         function.unit = unit
         return function
 

@@ -2,7 +2,7 @@
 
 `require` says whether this commit has one; it runs no TensorFlow operation, so that the process may still
 fork. What a commit lacks raises NotImplementedError, which asv shows as n/a. An import of ptycho that fails is
-a failure and stays one.
+a failure and stays one, whatever it raises.
 """
 
 import importlib
@@ -18,7 +18,11 @@ FLAG = "use_batched_patch_extraction"
 
 def _find(module, name):
     try:
-        return getattr(importlib.import_module(module), name)
+        imported = importlib.import_module(module)
+    except NotImplementedError as error:  # TensorFlow raises it, too; n/a is for functions that are not there
+        raise RuntimeError(f"{module} cannot be imported: {error}") from error
+    try:
+        return getattr(imported, name)
     except AttributeError:
         raise NotImplementedError(f"{module} of this commit has no {name}") from None
 

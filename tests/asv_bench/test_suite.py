@@ -4,8 +4,10 @@ import ast
 import itertools
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from asv.config import Config
@@ -105,6 +107,52 @@ def test_the_name_of_the_machine_is_fit_for_a_folder_and_says_how_many_cores():
 def test_cases_of_the_suite_stay_few_enough_for_three_minutes():
     grids = (grid.SMALL, grid.REFERENCE, grid.MEMORY, grid.FIRST, grid.REASSEMBLY, grid.TRANSLATION, grid.GROUPING)
     assert sum(len(list(itertools.product(*params))) for params in grids) <= 32
+
+
+def test_a_function_that_an_importable_module_lacks_is_na(monkeypatch):
+    from asv_bench.benchmarks import implementations
+
+    monkeypatch.setitem(sys.modules, "ptycho.raw_data", ModuleType("ptycho.raw_data"))
+    with pytest.raises(NotImplementedError, match="raw_data of this commit has no _get_image_patches_batched"):
+        implementations.require("batched")
+
+
+@pytest.mark.parametrize("error", [AttributeError, ImportError, ModuleNotFoundError, NotImplementedError, OSError])
+def test_a_ptycho_that_cannot_be_imported_is_a_failure_and_not_na_whatever_it_raises(monkeypatch, error):
+    from asv_bench.benchmarks import implementations
+
+    def broken(module):
+        raise error(f"{module} is broken")
+
+    monkeypatch.setattr(implementations.importlib, "import_module", broken)
+    with pytest.raises(Exception, match="raw_data is broken") as raised:
+        implementations.require("batched")
+    assert not isinstance(raised.value, NotImplementedError)
+
+
+# A process of its own: the parent of a fork may have run no TensorFlow operation.
+FIRST_EVER = """
+import sys
+from asv_bench.benchmarks import fresh, implementations
+implementations.require("batched")
+measurement = fresh._first_call_s, "batched", (64, 2, 1, "complex64"), sys.argv[1]
+assert fresh.in_fresh_process(*measurement) > 0
+def kernel(): pass
+sys.modules["ptycho.native"].compiled(kernel)
+try:
+    fresh.in_fresh_process(*measurement)
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_first_call_ever_compiles_into_a_folder_of_its_own_and_needs_a_parent_that_compiled_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_EVER, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in tmp_path.rglob("patches._extract_groups*")} == {".nbc", ".nbi"}
+    assert "a parent that has compiled no kernel is expected" in done.stdout
 
 
 @pytest.mark.parametrize("measure", ["steady.warm", "fresh.first_call_s", "fresh.peak_bytes"])

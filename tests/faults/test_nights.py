@@ -110,6 +110,18 @@ def test_a_second_night_is_refused_at_once(tmp_path, fault):
     assert fourth.returncode == 2
 
 
+def test_a_night_leaves_out_what_failed_in_an_earlier_one(tmp_path):
+    """A commit that cannot be built would end every night with 6."""
+    calls = tmp_path / "calls"
+    make = tmp_path / "make"
+    make.write_text(f'#!/bin/sh\necho "$@" >> "{calls}"\n')
+    make.chmod(0o755)
+    night = [sys.executable, runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path / "runs", "--python", "true"]
+    done = subprocess.run([*night, "--make", make], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert calls.read_text().splitlines() == ["setup", "bench RETRY=no", "bench-html"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_a_night_from_start_to_verdict_interrupted_and_continued(clone, fault):
