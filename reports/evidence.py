@@ -157,6 +157,9 @@ def objection(
 ) -> str | None:
     """Say why the flag's default may not be what it is; ``None`` if it may.
 
+    A verdict on the present sources stands until a newer one on the same scan (its name on record) takes its place:
+    what one scan showed, another scan does not take back.
+
     Parameters
     ----------
     default : bool
@@ -166,33 +169,40 @@ def objection(
     evidence : tuple of Evidence
         Oldest first. Only verdicts on what the dispatcher calls count, not those on another candidate.
     flipped : str, optional
-        Run that the flip of the default cites (see `flipped_by`).
+        Run that the flip of the default cites (see `flipped_by`); an ACCEPT, of whatever sources.
     """
     about = tuple(item for item in evidence if item.candidate == JUDGED)
-    newest = about[-1] if about else None
+    standing = tuple({item.scan: item for item in about if item.kernel_digest == kernel_digest}.values())
     if not default:
-        if flipped is None or (newest is not None and newest.outcome == "REJECT"):
+        if flipped is None or any(item.outcome == "REJECT" for item in (*standing, *about[-1:])):
             return None
         return (
             f"the default of {FLAG} was flipped to True by the verdict of run {flipped}, and is False without a "
             f"verdict against it; record a REJECT, or roll back by removing reports/verdicts/{FLIP} and say why"
         )
     command = "run: python -m validation run --sweep nightly --out runs/night && python -m reports record runs/night"
-    if newest is None:
+    if not about:
         return f"the default of {FLAG} is True, but no verdict on {JUDGED} is on record; {command}"
-    if flipped not in {item.run_id for item in about}:
+    flip = next((item for item in about if item.run_id == flipped), None)
+    if flip is None:
         return (
             f"the default of {FLAG} is True, and reports/verdicts/{FLIP} must hold the id of the recorded run that "
-            f"flipped it, got {flipped!r}; the newest is {newest.run_id}"
+            f"flipped it, got {flipped!r}; the newest is {about[-1].run_id}"
         )
-    if newest.outcome != "ACCEPT":
+    if flip.outcome != "ACCEPT":
         return (
-            f"the default of {FLAG} is True, but the newest recorded verdict is "
-            f"{newest.outcome} (run {newest.run_id}); set it to False, or mend the kernel and {command}"
+            f"the default of {FLAG} is True, and reports/verdicts/{FLIP} must hold the id of a recorded ACCEPT, "
+            f"but run {flip.run_id} is {flip.outcome}; name the run that flipped the default, or set it to False"
         )
-    if newest.kernel_digest != kernel_digest:
+    if not standing:
         return (
-            f"the newest recorded verdict (run {newest.run_id}) is about kernel sources {newest.kernel_digest[:12]}, "
-            f"but the present ones are {kernel_digest[:12]}; measure again, {command}"
+            f"the newest recorded verdict (run {about[-1].run_id}) is about kernel sources "
+            f"{about[-1].kernel_digest[:12]}, but the present ones are {kernel_digest[:12]}; measure again, {command}"
+        )
+    against = [f"on {item.scan} is {item.outcome} (run {item.run_id})" for item in standing if item.outcome != "ACCEPT"]
+    if against:
+        return (
+            f"the default of {FLAG} is True, but the newest recorded verdict {' and '.join(against)}; "
+            f"set it to False, or mend the kernel and {command}; --data gives a scan of your own"
         )
     return None

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptycho.config.config import ModelConfig, TrainingConfig, legacy_items, update_legacy_dict
 from ptycho.raw_data import RawData, _get_image_patches_batched, get_image_patches
-from ptycho.tf_helper import shift_and_sum
+from ptycho.tf_helper import pad, shift_and_sum, translate
 from tests.validation.builders import make_manifest
 from validation.errors import UsageError
 from validation.results import MANIFEST, RunFolder
@@ -73,3 +74,25 @@ def test_a_manifest_that_no_decoder_takes_is_refused(tmp_path, content):
     (folder.path / MANIFEST).write_bytes(content)
     with pytest.raises(UsageError, match="is not a manifest"):
         RunFolder.open(folder.path)
+
+
+IMAGES = np.ones((1, 4, 4, 1), np.complex64)
+
+
+@pytest.mark.xfail(strict=True, reason="refused in TensorFlow's, NumPy's or Python's words, which name no argument")
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: translate(None, np.zeros((1, 2))), "(imgs|images) must"),
+        (lambda: translate(IMAGES, None), "(offsets|translations) must"),
+        (lambda: translate(IMAGES, np.zeros((1, 2)), interpolation=np.zeros(2)), "interpolation must"),
+        (lambda: pad(IMAGES[0], 2), "images must"),
+        (lambda: pad(IMAGES, -1), "size must"),
+        (lambda: SCAN.group(10**30, 1, np.int64(4)), "n_groups"),
+        (lambda: update_legacy_dict(None, ModelConfig()), "cfg must"),
+        (lambda: legacy_items(TrainingConfig), "config must"),
+    ],
+)
+def test_what_is_not_yet_refused_by_name(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -29,7 +29,7 @@ def run_at(created_at: str, run_id: str, **reference: object) -> Run:
     )
 
 
-def test_the_default_of_the_flag_rests_on_the_newest_recorded_verdict() -> None:
+def test_the_default_of_the_flag_rests_on_the_newest_recorded_verdict_of_each_scan() -> None:
     import ptycho
     from ptycho.config.config import ModelConfig
     from validation.provenance import kernel_digest
@@ -70,6 +70,52 @@ def test_after_the_flip_the_default_may_be_false_only_with_a_verdict_against_it(
     assert "without a verdict against it" in str(evidence.objection(False, "another", found, "a"))
     found = recorded(tmp_path, run_at("2026-11-21T10:00:00+00:00", "b", timing=b.timing(2.0)))
     assert evidence.objection(False, digest, found, "a") is None
+
+
+def test_a_reject_on_one_scan_stands_until_a_newer_verdict_on_that_scan(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    (accept,) = recorded(tmp_path, run_at("2026-11-20T10:00:00+00:00", "a"))
+    reject = msgspec.structs.replace(accept, scan="real.npz", outcome="REJECT", run_id="b")
+    hiding = (accept, reject, msgspec.structs.replace(accept, run_id="c"))
+    told = str(evidence.objection(True, digest, hiding, "a"))
+    assert "the newest recorded verdict on real.npz is REJECT (run b); set it to False" in told
+    assert evidence.objection(False, digest, hiding, "a") is None
+    answered = (*hiding, msgspec.structs.replace(reject, outcome="ACCEPT", run_id="d"))
+    assert evidence.objection(True, digest, answered, "a") is None
+    assert "without a verdict against it" in str(evidence.objection(False, digest, answered, "a"))
+
+
+def test_every_scan_that_speaks_against_the_default_is_named(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    (accept,) = recorded(tmp_path, run_at("2026-11-20T10:00:00+00:00", "a"))
+    others = [
+        msgspec.structs.replace(accept, scan=f"{outcome}.npz", outcome=outcome, run_id=outcome[:2])
+        for outcome in ("REJECT", "INCONCLUSIVE")
+    ]
+    told = str(evidence.objection(True, digest, (accept, *others), "a"))
+    assert "on REJECT.npz is REJECT (run RE) and on INCONCLUSIVE.npz is INCONCLUSIVE (run IN)" in told
+    undecided = (accept, others[1])
+    assert "without a verdict against it" in str(evidence.objection(False, digest, undecided, "a"))
+
+
+def test_a_verdict_on_other_sources_does_not_speak_against_the_default(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    (accept,) = recorded(tmp_path, run_at("2026-11-20T10:00:00+00:00", "a"))
+    theirs = msgspec.structs.replace(accept, kernel_digest="another", outcome="REJECT", run_id="b")
+    assert evidence.objection(True, digest, (accept, theirs), "a") is None
+    assert evidence.objection(True, digest, (theirs, accept), "a") is None
+    assert "measure again" in str(evidence.objection(True, "a third", (accept, theirs), "a"))
+
+
+def test_the_run_that_flipped_the_default_is_an_accept_of_whatever_sources(tmp_path: Path) -> None:
+    digest = b.PROVENANCE.kernel_digest
+    (accept,) = recorded(tmp_path, run_at("2026-11-20T10:00:00+00:00", "b"))
+    flip = msgspec.structs.replace(accept, kernel_digest="before", run_id="a")
+    assert evidence.objection(True, digest, (flip, accept), "a") is None
+    rejected = msgspec.structs.replace(flip, outcome="REJECT")
+    assert "must hold the id of a recorded ACCEPT, but run a is REJECT" in str(
+        evidence.objection(True, digest, (rejected, accept), "a")
+    )
 
 
 def test_a_verdict_on_another_candidate_neither_backs_the_default_nor_speaks_against_it(tmp_path: Path) -> None:
