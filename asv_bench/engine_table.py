@@ -98,9 +98,9 @@ def batched_cold(warm_pages):
     return {"cold_s": cold, "shape": list(result.shape)}
 
 
-def small_cold(flag):
-    """First call for 100 groups, in a fresh process."""
-    arguments = _extraction(100)
+def small_cold(flag, groups=100):
+    """First call for some groups, in a fresh process."""
+    arguments = _extraction(groups)
     call = _extract(flag)
     return {"cold_s": _seconds(lambda: call(*arguments))[0]}
 
@@ -200,6 +200,8 @@ ARMS = {
     "batched_cold_warm_pages": lambda: batched_cold(True),
     "small_cold_batched": lambda: small_cold(True),
     "small_cold_iterative": lambda: small_cold(False),
+    "single_cold_batched": lambda: small_cold(True, 1),
+    "single_cold_iterative": lambda: small_cold(False, 1),
     "batched_steady": batched_steady,
     "batched_peak": batched_peak,
     "scaling": scaling,
@@ -220,7 +222,7 @@ def run_arm(name, **environment):
 
 
 def table(figures):
-    """Rows of (figure, measured, bar, aim, whether the bar is met)."""
+    """Rows of (figure, measured, bar, aim)."""
     steady = statistics.median(figures["batched_steady"]["steady_s"])
     copy = statistics.median(figures["batched_steady"]["copy_s"])
     loop, peak = figures["iterative"], figures["batched_peak"]
@@ -233,6 +235,7 @@ def table(figures):
     cold = statistics.median(figures["batched_cold"])
     warm = statistics.median(figures["batched_cold_warm_pages"])
     small = statistics.median(figures["small_cold_iterative"]) / statistics.median(figures["small_cold_batched"])
+    single = statistics.median(figures["single_cold_iterative"]) / statistics.median(figures["single_cold_batched"])
     first = statistics.median(figures["small_cold_iterative"]) / figures["first_ever_small_s"]
     first_ever, reassembly = figures["first_ever_s"], again["peak_bytes"] / allowed
     bits = min(place["identical"].values())
@@ -243,6 +246,7 @@ def table(figures):
         ("the same, pages of the machine warm", loop["cold_s"] / warm, ">= 50", ">= 200"),
         ("the same, compiled for the first time ever", loop["cold_s"] / first_ever, ">= 50", ""),
         ("extraction, 100 groups, first call: iterative / batched", small, ">= 3", ""),
+        ("extraction, 1 group, first call: iterative / batched", single, "", ""),
         ("extraction, 100 groups, compiled for the first time ever", first, ">= 3", ""),
         ("peak beyond the output / output", beyond, "<= 0.10", "<= 0.03"),
         ("peak increment, batched / iterative", peak["peak_bytes"] / loop["peak_bytes"], "<= 1.0", "<= 0.6"),
@@ -277,7 +281,7 @@ def main():
         figures["first_ever_s"] = run_arm("batched_cold_warm_pages", NUMBA_CACHE_DIR=empty)["cold_s"]
     with tempfile.TemporaryDirectory() as empty:
         figures["first_ever_small_s"] = run_arm("small_cold_batched", NUMBA_CACHE_DIR=empty)["cold_s"]
-    for name in ("batched_cold", "batched_cold_warm_pages", "small_cold_batched", "small_cold_iterative"):
+    for name in (name for name in ARMS if "_cold" in name):
         run_arm(name)
         figures[name] = [run_arm(name)["cold_s"] for _ in range(5)]
     for name in ("batched_steady", "batched_peak", "scaling", "placement", "reassembly_peak", "iterative"):
@@ -286,7 +290,7 @@ def main():
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
     lines = ["| figure | measured | bar | aim |", "|---|---|---|---|"]
     for label, value, bar, aim in table(figures):
-        lines.append(f"| {label} | {value:.3g}{'' if met(value, bar) else ' (missed)'} | {bar} | {aim} |")
+        lines.append(f"| {label} | {value:.3g}{' (missed)' if met(value, bar) is False else ''} | {bar} | {aim} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 
