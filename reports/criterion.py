@@ -45,10 +45,23 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """Keys the run may leave out."""
         return frozenset(item.key for item in self.run.manifest.planned if item.optional)
 
-    def reproduce(self, case_id: str) -> str:
-        """Command that compares the outputs of one case again, and keeps its worst patch for the page."""
+    def reproduce(self, case_id: str, candidate: str | None = None, probe: str | None = None) -> str:
+        """Command that compares the outputs of one case again, and keeps its worst patch for the page.
+
+        Parameters
+        ----------
+        case_id : str
+        candidate : str, optional
+            Another implementation than the judged one.
+        probe : str, optional
+            A probe to ask again, instead of the comparison.
+        """
         folder = shlex.quote(self.folder)
-        return f"python -m validation reproduce {shlex.quote(case_id)} --from {folder} --out {folder}/patches"
+        words = ["python -m validation reproduce", shlex.quote(case_id), "--from", folder]
+        if candidate not in (None, self.run.manifest.candidate):
+            words += ["--candidate", shlex.quote(str(candidate))]
+        words += ["--probe", probe] if probe else ["--out", f"{folder}/patches"]
+        return " ".join(words)
 
     def measure(self, case_id: str) -> str:
         """Command that times one case again and reads its memory."""
@@ -74,12 +87,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if sweep is None and not is_sweep(manifest):
             return manifest.command
         data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
+        checkout = manifest.provenance.ptycho_path
         words = [
             "--sweep",
             shlex.quote(sweep or manifest.sweep),
             *data,
             "--candidate",
             shlex.quote(manifest.candidate),
+            *([] if checkout == "installed" else ["--ptycho", shlex.quote(checkout)]),
+            *(["--seed", str(manifest.seed)] if manifest.seed else []),
             *options,
         ]
         return " ".join(["python -m validation run", *words, "--out NEW-DIR"])

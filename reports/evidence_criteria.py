@@ -64,7 +64,20 @@ def _absent(context: Context) -> list[Fix]:
     return [
         Fix(action=f"Run what is missing: {item.key}", command=context.resume, case_id=item.key.partition("|")[0])
         for item in context.run.manifest.planned
-        if item.key not in present
+        if item.key not in present and item.key not in context.run.elsewhere
+    ]
+
+
+def _elsewhere(context: Context) -> list[Fix]:
+    """Planned lines that another machine of a cluster measured: they say nothing about this one."""
+    return [
+        Fix(
+            action=f"Measure it on this machine class too, another one did: {item.key}",
+            command=context.again,
+            case_id=item.key.partition("|")[0],
+        )
+        for item in context.run.manifest.planned
+        if item.key in context.run.elsewhere and not item.optional
     ]
 
 
@@ -82,7 +95,8 @@ def _without_result(context: Context) -> list[Fix]:
         elif failure.arm in OTHER_ARMS:
             what = failure.arm or "the copy of the output"
             action = f"Without {what} there is nothing to judge by ({failure.reason}); give it time and memory"
-            fixes.append(Fix(action=action, command=context.reproduce(line.case.case_id), case_id=line.case.case_id))
+            command = context.reproduce(line.case.case_id, line.candidate)
+            fixes.append(Fix(action=action, command=command, case_id=line.case.case_id))
     return fixes
 
 
@@ -148,7 +162,8 @@ def completeness(context: Context) -> Criterion:
     planned = [item for item in context.run.manifest.planned if not item.optional]
     absent = _absent(context)
     unmeasured = _without_result(context)
-    missing = [*absent, *unmeasured]
+    elsewhere = _elsewhere(context)
+    missing = [*absent, *unmeasured, *elsewhere]
     gaps = [*_plan_gaps(context), *_coverage_gaps(context)]
     provenance = _provenance_faults(context)
     evidence = _evidence_faults(context)
@@ -169,6 +184,7 @@ def completeness(context: Context) -> Criterion:
     parts = [
         f"{len(absent)} of {len(planned)} planned lines were never run" if absent else "",
         f"{len(unmeasured)} of {len(planned)} planned lines could not be measured" if unmeasured else "",
+        f"{len(elsewhere)} of {len(planned)} planned lines were measured on another machine class" if elsewhere else "",
         f"{len(provenance)} entries of provenance not on record" if provenance else "",
         f"{len(evidence)} measurements without their raw data" if evidence else "",
         "; ".join(gaps),
@@ -220,7 +236,7 @@ def mutants(context: Context) -> Criterion:
     planned = any(item.kind == "mutant" for item in context.run.manifest.planned)
     escaped = [line for line in lines if not line.caught]
     provisional = context.run.manifest.provisional
-    command = "python -m validation mutants"
+    command = "python -m validation mutants --out NEW-DIR"
     fixes = [
         Fix(
             action=f"Mend the harness: {line.mutant} ({line.defect}) must be stopped by {line.expected_criterion}, "

@@ -64,7 +64,7 @@ def correctness(context: Context) -> Criterion:
             fixes.append(
                 Fix(
                     action=f"Mend {line.candidate} at this case: it {fault}",
-                    command=context.reproduce(line.case.case_id),
+                    command=context.reproduce(line.case.case_id, line.candidate),
                     case_id=line.case.case_id,
                 )
             )
@@ -76,7 +76,7 @@ def correctness(context: Context) -> Criterion:
             fixes.append(
                 Fix(
                     action=f"Mend {probe.candidate}: the probe {probe.probe} does not hold ({probe.detail})",
-                    command=context.reproduce(probe.case_id),
+                    command=context.reproduce(probe.case_id, probe.candidate, probe.probe),
                     case_id=probe.case_id,
                 )
             )
@@ -145,7 +145,7 @@ def oracle_agreement(context: Context) -> Criterion:
                 fixes.append(
                     Fix(
                         action=f"Find out whether {found.actual} or the oracle is wrong: {found.actual} {fault}",
-                        command=context.reproduce(line.case.case_id),
+                        command=context.reproduce(line.case.case_id, line.candidate),
                         case_id=line.case.case_id,
                     )
                 )
@@ -289,7 +289,7 @@ def cold_speed(context: Context) -> Criterion:
         context.run.manifest.reference_case_id,
         "cold",
         threshold,
-        f"at least {threshold:g}x the speed of the reference in the first call, tracing and compilation included",
+        f"at least {threshold:g}x the speed of the reference in the first call of a process",
     )
 
 

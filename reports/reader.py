@@ -126,7 +126,7 @@ def _one_machine(manifest: Manifest, lines: Sequence[ResultLine]) -> None:
 
 
 def of_machine(manifest: Manifest, lines: Sequence[ResultLine], machine: str) -> tuple[Manifest, list[ResultLine]]:
-    """Leave out the lines of other machines: what is left is a run of that machine, the rest of its plan missing.
+    """Leave out the lines of other machines: what is left is a run of that machine, the rest of its plan elsewhere.
 
     Raises
     ------
@@ -161,6 +161,7 @@ def make_run(manifest: Manifest, lines: Iterable[ResultLine], machine: str | Non
         If run ids, machines or kernel digests are mixed, or a line comes twice.
     """
     lines = list(lines)
+    everywhere = {line.key for line in lines}
     if machine is not None:
         manifest, lines = of_machine(manifest, lines, machine)
     ordered = tuple(sorted(lines, key=lambda line: line.key))
@@ -180,7 +181,9 @@ def make_run(manifest: Manifest, lines: Iterable[ResultLine], machine: str | Non
     _single("run_id", [(manifest.run_id, MANIFEST), *((line.run_id, line.key) for line in ordered)])
     _one_machine(manifest, ordered)
     _single("kernel digest", ((origin.kernel_digest, where) for where, origin in sources))
-    return Run(manifest=manifest, lines=ordered)
+    return Run(
+        manifest=manifest, lines=ordered, elsewhere=frozenset(everywhere).difference(line.key for line in ordered)
+    )
 
 
 def read_run(folder: str | Path, machine: str | None = None) -> Run:

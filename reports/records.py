@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSIONS = ("1.0", "1.1", "1.2")
+SCHEMA_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +56,7 @@ class Provenance(Read, frozen=True, kw_only=True):
     dirty: bool | None
     commit_subject: str | None
     kernel_digest: str
+    ptycho_path: str
     machine: Machine
     versions: dict[str, str]
     threads: dict[str, str]
@@ -338,10 +339,14 @@ class Manifest(Read, frozen=True, kw_only=True):
 
 
 class Run(Read, frozen=True, kw_only=True):
-    """A run folder, read: lines in the order of their keys, whatever their order in the file."""
+    """A run folder, read: lines in the order of their keys, whatever their order in the file.
+
+    ``elsewhere`` holds the keys of lines that are there, of a machine that is not the one that is judged.
+    """
 
     manifest: Manifest
     lines: tuple[ResultLine, ...]
+    elsewhere: frozenset[str] = frozenset()
 
     @property
     def cases(self) -> tuple[CaseResult, ...]:

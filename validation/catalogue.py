@@ -245,9 +245,20 @@ def full(scan: Scan, seed: int) -> Sweep:
                 pattern=pattern,
                 shape=OBJECT_SHAPES[index % 3],
                 seed=seed,
-                every_candidate=patches == 100 or (patches == 1000 and pattern == "border"),
+                every_candidate=patches == 100 or (patches == 5000 and pattern == "border"),
             )
             cases.setdefault(planned.case.case_id, planned)
+    outside = _case(
+        "reassembly",
+        N=64,
+        gridsize=1,
+        batch=100,
+        pattern="outside",
+        shape=OBJECT_SHAPES[2],
+        seed=seed,
+        every_candidate=True,
+    )
+    cases.setdefault(outside.case.case_id, outside)
     return Sweep(
         name="full",
         provisional=False,

@@ -2,7 +2,7 @@
 
 One item is one Dask task, and no more are handed out than workers can measure: what waits, waits here. Dask runs
 an item elsewhere when its worker is lost, a bounded number of times; its result counts once because a task has
-one result.
+one result. A worker whose instruments do not read right is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 from validation import declaration, errors, provenance, results, scans
 from validation.cluster_connection import Workers, connect
-from validation.cluster_worker import Done, Greeting, Outfit, Sources, Station, check_scan, harness_sha256, work
+from validation.cluster_worker import Done, Greeting, Outfit, Sources, Station, check_scan, work
 from validation.errors import CommandError, InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.progress import Progress
@@ -34,12 +34,14 @@ from validation.records import (
     ProbeResult,
     ResultLine,
 )
-from validation.run import check_folder, require_calibrated, set_torn_line_aside
+from validation.run import check_folder, misreadings, set_torn_line_aside
 from validation.suite import find_suite
 from validation.summary import Summary, line_passed, summarise
 
 # How often new and lost workers are looked for.
 POLL_S = 1.0
+# How often an item may lose its worker, however that leaves. Dask counts only those that die, and stops earlier.
+MOST_MOVES = 20
 
 
 def read_sources(ptycho: str | None) -> Sources | None:
@@ -85,6 +87,21 @@ def describe_workers(greetings: list[Greeting]) -> Iterator[str]:
             )
 
 
+def require_read_right(line: CalibrationResult) -> None:
+    """Refuse to go on with a machine class that has a failed calibration on record.
+
+    Raises
+    ------
+    InstrumentError
+        If the calibration failed.
+    """
+    if not line_passed(line):
+        raise InstrumentError(
+            f"{misreadings(line)}; nothing was measured on machine class {line.provenance.machine.fingerprint}, "
+            "see python -m validation doctor, then start a new run"
+        )
+
+
 class _ClusterRun:
     """One run on a cluster while it goes on."""
 
@@ -93,6 +110,7 @@ class _ClusterRun:
         self.workers = workers
         self.progress = progress
         self.calibrated: set[str] = set()
+        self.moved: collections.Counter[str] = collections.Counter()
 
     @property
     def home(self) -> str:
@@ -106,7 +124,7 @@ class _ClusterRun:
         self.progress.begin(self.folder.manifest, len(items), len(items) - len(todo))
         for line in done.values():
             if isinstance(line, CalibrationResult):
-                require_calibrated(line)
+                require_read_right(line)
                 self.calibrated.add(line.other_machine or self.home)
         # The first calibration runs alone, so that no other worker disturbs it.
         rounds: list[list[tuple[Item, ...]]] = [[] if self.calibrated else [()]]
@@ -124,17 +142,43 @@ class _ClusterRun:
             while waiting or running:
                 capacity = self.workers.capacity()
                 self.progress.step(f"{len(running)} under way on {capacity} workers")
+                self.take_back(running, waiting)
                 while waiting and len(running) < capacity:
                     items = waiting.popleft()
                     running[self.workers.submit(work, run_id, items, tuple(sorted(self.calibrated)))] = items
                 for future in self.workers.wait(list(running), POLL_S):
-                    self.take(future, running.pop(future))
+                    items = running.pop(future)
+                    if not self.take(future, items):
+                        waiting.appendleft(items)
                     future.release()
         finally:
             self.workers.cancel(list(running))
 
-    def take(self, future: Any, items: tuple[Item, ...]) -> None:
-        """Record what a task gave, or that all its workers were lost."""
+    def take_back(self, running: dict[Any, tuple[Item, ...]], waiting: collections.deque[tuple[Item, ...]]) -> None:
+        """Take back the tasks that no worker is left for, and give up items that lost too many workers."""
+        for future, items in list(running.items()):
+            name = items[0].key if items else "calibration"
+            moves = self.moved[name] + self.workers.moves(future)
+            given_up = moves >= MOST_MOVES
+            if future.done() or not (given_up or self.workers.stranded(future)):
+                continue
+            del running[future]
+            self.workers.cancel([future])
+            if given_up:
+                for line in self.lost(items, f"{moves} workers left or were lost while it ran"):
+                    self.append(line)
+            else:
+                self.moved[name] = moves
+                waiting.appendleft(items)
+
+    def take(self, future: Any, items: tuple[Item, ...]) -> bool:
+        """Record what a task gave, or that all its workers were lost.
+
+        Returns
+        -------
+        bool
+            Whether the items are done with; if not, their worker was left out and another one must take them.
+        """
         if future.status != "finished":
             error = future.exception() if future.status == "error" else None
             if not isinstance(error, distributed.KilledWorker):
@@ -144,11 +188,11 @@ class _ClusterRun:
                 )
             for line in self.lost(items, f"each of {error.allowed_failures + 1} workers was lost while it ran"):
                 self.append(line)
-            return
+            return True
         done: Done = future.result()
         raise_refusal(done)
-        if done.calibration is not None:
-            self.take_calibration(done.calibration)
+        if done.calibration is not None and not self.take_calibration(done.calibration, done.worker):
+            return False
         if done.files is not None:
             shutil.rmtree(self.folder.path / "mutants", ignore_errors=True)  # what an interrupted gallery left
             with tarfile.open(fileobj=io.BytesIO(done.files)) as archive:
@@ -157,22 +201,36 @@ class _ClusterRun:
             self.progress.note(done.note)
         for line in done.lines:
             self.append(line)
+        return True
 
-    def take_calibration(self, line: CalibrationResult) -> None:
-        """Keep the first calibration of a machine class.
+    def take_calibration(self, line: CalibrationResult, worker: str | int) -> bool:
+        """Keep the first good calibration of a machine class, and leave out a worker that does not read right.
+
+        A failed one goes on record only for the run's own machine class, where it ends the run for good.
+
+        Returns
+        -------
+        bool
+            Whether the worker may measure.
 
         Raises
         ------
         InstrumentError
-            If it failed.
+            If it failed and the run's own machine class has no good one yet.
         """
         machine = line.provenance.machine.fingerprint
-        if machine in self.calibrated:
-            require_calibrated(line)
-            return
-        self.append(msgspec.structs.replace(line, other_machine=None if machine == self.home else machine))
-        require_calibrated(line)
-        self.calibrated.add(machine)
+        passed = line_passed(line)
+        if machine not in self.calibrated and (passed or machine == self.home):
+            self.append(msgspec.structs.replace(line, other_machine=None if machine == self.home else machine))
+            require_read_right(line)
+            self.calibrated.add(machine)
+        if not passed:
+            self.workers.leave_out(worker)
+            self.progress.note(
+                f"worker {worker} of machine class {machine} is left out, and its item goes to another: "
+                f"{misreadings(line)}"
+            )
+        return passed
 
     def lost(self, items: tuple[Item, ...], message: str) -> Iterator[ResultLine]:
         """Make the lines of items that no worker lived through."""
@@ -253,7 +311,6 @@ def _outfit(
         memory_limit_bytes=options.memory_limit_bytes,
         neighbours=local or 1,
         timeout_s=options.timeout_s,
-        harness_sha256=harness_sha256(),
         needs_suite=any(isinstance(item, SuiteItem) for item in items),
         ignore_interrupts=local is not None,
     )
@@ -275,7 +332,8 @@ def run_on_cluster(options: declaration.Options, progress: Progress) -> Summary:
     UsageError
         If an argument, the scan, the run folder or a worker is at fault.
     InstrumentError
-        If a calibration fails or the cluster is lost.
+        If the calibration of the run's machine class fails, no worker that reads right is left, or the cluster is
+        lost.
     NothingRanError
         If no case is left after the filters.
     """
@@ -286,10 +344,10 @@ def run_on_cluster(options: declaration.Options, progress: Progress) -> Summary:
     declared = declaration.declare(options)
     sources = read_sources(options.ptycho)
     continued = results.RunFolder.open(out) if options.resume else None
-    progress.step("waiting for workers")
+    wanted = continued.manifest.provenance.machine.fingerprint if continued else None
+    progress.step(f"waiting for workers, at most {options.cluster.worker_wait_s:g} s")
     with connect(options.cluster) as workers:
-        greetings = workers.greet(sources, threads_of(options))
-        wanted = continued.manifest.provenance.machine.fingerprint if continued else None
+        greetings = workers.greet(sources, threads_of(options), wanted)
         declared = _declared_on(declared, home_of(greetings, wanted))
         folder = declaration.open_to_continue(out, declared.manifest) if options.resume else None
         manifest = declared.manifest if folder is None else folder.manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib
 import logging
@@ -36,34 +37,49 @@ class Workers:
         self.wait_s = wait_s
         self._station: str | None = None
         self._seen_at = time.monotonic()
+        self._ready: set[str] = set()
+        self._left_out: set[str] = set()
+        self._meant_for: dict[str, set[str]] = {}
+        self._moves: collections.Counter[Any] = collections.Counter()
 
-    def all(self) -> dict[str, float]:
-        """Addresses of all workers, and how much of the resource each offers."""
+    def _known(self) -> dict[str, Any]:
+        """Give what the scheduler knows of all workers, by their addresses."""
         try:
-            found = self.client.scheduler_info()["workers"]
+            found: dict[str, Any] = self.client.scheduler_info()["workers"]
         except OSError as error:
             raise InstrumentError(
                 f"the scheduler of the cluster was lost ({error}); what was measured is kept, continue with --resume"
             ) from None
-        return {address: float(worker["resources"].get(RESOURCE, 0)) for address, worker in found.items()}
+        return found
+
+    def all(self) -> dict[str, float]:
+        """Addresses of all workers, and how much of the resource each offers."""
+        return {address: float(worker["resources"].get(RESOURCE, 0)) for address, worker in self._known().items()}
 
     def capacity(self) -> int:
-        """Count the workers that measure; wait for the first where there is none.
+        """Count the workers that measure and were not left out; wait for the first where there is none.
 
         Raises
         ------
         InstrumentError
             If there was none for too long.
         """
-        count = sum(offered > 0 for offered in self.all().values())
-        if count:
+        self._ready = {address for address, offered in self.all().items() if offered > 0} - self._left_out
+        if self._ready:
             self._seen_at = time.monotonic()
         elif time.monotonic() - self._seen_at > self.wait_s:
+            left_out = (
+                f" and reads right ({len(self._left_out)} left out: their calibration failed)" if self._left_out else ""
+            )
             raise InstrumentError(
-                f"the cluster had no worker that offers the resource {RESOURCE} for {self.wait_s:g} s "
+                f"the cluster had no worker that offers the resource {RESOURCE}{left_out} for {self.wait_s:g} s "
                 "(--worker-wait); what was measured is kept, continue with --resume"
             )
-        return count
+        return len(self._ready)
+
+    def leave_out(self, name: str | int) -> None:
+        """Hand no more tasks to the worker that has this name now; one that takes its place is another worker."""
+        self._left_out |= {address for address, worker in self._known().items() if worker["name"] == name}
 
     def notes(self) -> Iterator[str]:
         """Say which workers take no cases."""
@@ -72,43 +88,63 @@ class Workers:
         if idle:
             yield f"{idle} of {len(offers)} workers do not offer the resource {RESOURCE}=1 and take no cases"
 
-    def greet(self, sources: Sources | None, threads: int | None) -> list[Greeting]:
-        """Wait for workers and ask each that measures who it is.
+    def greet(self, sources: Sources | None, threads: int | None, wanted: str | None = None) -> list[Greeting]:
+        """Wait for workers that measure, and ask each who it is.
+
+        Parameters
+        ----------
+        sources : dict of str to bytes, optional
+            Files of the checkout to measure.
+        threads : int, optional
+            Threads of the kernels.
+        wanted : str, optional
+            Fingerprint of the machine class to wait for; where none of it comes in time, the others are given.
 
         Raises
         ------
         UsageError
             If none comes, none offers the resource, one offers more than one of it, or one lacks the harness.
+        InstrumentError
+            If none of those that offer the resource answers.
         """
         deadline = time.monotonic() + self.wait_s
-        while not (offers := self.all()):
-            if time.monotonic() > deadline:
-                raise UsageError(f"the cluster must have a worker, but none came within {self.wait_s:g} s")
+        known: dict[str, Greeting] = {}
+        while True:
+            offers = self.all()
+            for address, offered in offers.items():
+                if offered not in (0, 1):
+                    raise UsageError(
+                        f"a worker must measure one case at a time and offer {RESOURCE}=1, but {address} offers "
+                        f"{RESOURCE}={offered:g}"
+                    )
+            ready = [address for address, offered in offers.items() if offered]
+            known = {address: known[address] for address in ready if address in known}
+            strangers = [address for address in ready if address not in known]
+            answers: dict[str, Any] = {}
+            if strangers:
+                answers = self.client.run(greet, sources, threads, workers=strangers, on_error="return")
+            for address, answer in answers.items():
+                if isinstance(answer, ImportError):
+                    raise UsageError(f"worker {address} must have this harness and ptycho installed, but: {answer}")
+                if isinstance(answer, UsageError):
+                    raise UsageError(f"worker {address}: {answer}")
+                if isinstance(answer, Greeting):  # others were lost meanwhile
+                    known[address] = answer
+            if ready and not known:
+                raise InstrumentError(f"no worker answered: {'; '.join(map(repr, answers.values()))}")
+            classes = {greeting.origin.machine.fingerprint for greeting in known.values()}
+            if wanted in classes or (wanted is None and classes) or time.monotonic() > deadline:
+                break
             time.sleep(0.2)
-        ready = [address for address, offered in offers.items() if offered]
+        if not offers:
+            raise UsageError(f"the cluster must have a worker, but none came within {self.wait_s:g} s")
         if not ready:
             raise UsageError(
                 f"a worker must offer the resource {RESOURCE}=1 to take cases, but none of {len(offers)} does; start "
                 f"workers with: dask worker ADDRESS --nthreads 1 --resources {RESOURCE}=1"
             )
-        for address, offered in offers.items():
-            if offered not in (0, 1):
-                raise UsageError(
-                    f"a worker must measure one case at a time and offer {RESOURCE}=1, but {address} offers "
-                    f"{RESOURCE}={offered:g}"
-                )
-        answers = self.client.run(greet, sources, threads, workers=ready, on_error="return")
-        greetings = []
-        for address, answer in answers.items():
-            if isinstance(answer, ImportError):
-                raise UsageError(f"worker {address} must have this harness and ptycho installed, but: {answer}")
-            if isinstance(answer, UsageError):
-                raise UsageError(f"worker {address}: {answer}")
-            if isinstance(answer, Greeting):  # others were lost meanwhile
-                greetings.append(answer)
-        if not greetings:
-            raise InstrumentError(f"no worker answered: {'; '.join(map(repr, answers.values()))}")
-        return greetings
+        self._seen_at = time.monotonic()
+        return list(known.values())
 
     def station(self, station: Station) -> None:
         """Give every worker, now and later, its station."""
@@ -117,7 +153,27 @@ class Workers:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Hand a task to a worker that measures nothing else meanwhile. Returns its future."""
-        return self.client.submit(function, *arguments, resources={RESOURCE: 1}, pure=False)
+        # Dask can be told who may take a task, not who may not.
+        meant = sorted(self._ready) if self._left_out else None
+        future = self.client.submit(function, *arguments, resources={RESOURCE: 1}, pure=False, workers=meant)
+        if meant:
+            self._meant_for[future.key] = set(meant)
+        return future
+
+    def stranded(self, future: Any) -> bool:
+        """Whether all the workers that may take a task were gone when `capacity` last looked."""
+        meant = self._meant_for.get(future.key)
+        return meant is not None and not meant & self._ready
+
+    def count_moves(self, event: tuple[float, Any]) -> None:
+        """Count for each task how often it loses its worker; called with all events of the scheduler."""
+        _, message = event
+        if isinstance(message, dict) and message.get("action") == "remove-worker":
+            self._moves.update(list(message.get("processing-tasks", ())))
+
+    def moves(self, future: Any) -> int:
+        """How often a task's worker was lost, or left in good order, before the task was done."""
+        return self._moves[future.key]
 
     def result_of(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Run one task and wait for its result.
@@ -236,5 +292,6 @@ def connect(options: ClusterOptions) -> Iterator[Workers]:
             raise UsageError(f"the scheduler {options.scheduler} cannot be reached: {error}") from None
         stack.enter_context(client)
         workers = Workers(client, options.worker_wait_s)
+        client.subscribe_topic("all", workers.count_moves)
         stack.callback(workers.close)
         yield workers

@@ -21,7 +21,6 @@ from typing import Any
 import msgspec
 from distributed import WorkerPlugin, get_worker
 
-import validation
 from validation import lines, measure, provenance
 from validation.declaration import now
 from validation.errors import CommandError, UsageError
@@ -51,7 +50,6 @@ class Outfit(Record, frozen=True, kw_only=True):
     memory_limit_bytes: int | None
     neighbours: int
     timeout_s: float
-    harness_sha256: str
     needs_suite: bool
     ignore_interrupts: bool
 
@@ -61,14 +59,14 @@ class Greeting(Record, frozen=True, kw_only=True):
 
     origin: Provenance
     host: str
-    harness_sha256: str
 
 
 class Done(Record, frozen=True, kw_only=True):
     """What a worker gives back: lines, and what came with them.
 
     ``files`` is a tar of the mutants' run folders. ``refused`` holds the name and the message of the error
-    that must end the run; then nothing was measured.
+    that must end the run; then nothing was measured, as after a ``calibration`` that failed. ``worker`` is the
+    worker's name.
     """
 
     calibration: CalibrationResult | None = None
@@ -76,11 +74,7 @@ class Done(Record, frozen=True, kw_only=True):
     files: bytes | None = None
     note: str | None = None
     refused: tuple[str, str] | None = None
-
-
-def harness_sha256() -> str:
-    """Digest of the harness's own sources."""
-    return provenance.kernel_digest(Path(validation.__file__).parent)
+    worker: str | int = ""
 
 
 def lay_out(sources: Sources, folder: Path) -> str:
@@ -106,7 +100,7 @@ def greet(sources: Sources | None, threads: int | None) -> Greeting:
     with tempfile.TemporaryDirectory(prefix="validation-") as folder:
         path = None if sources is None else lay_out(sources, Path(folder))
         origin = provenance.describe(path, environment)
-    return Greeting(origin=origin, host=socket.gethostname(), harness_sha256=harness_sha256())
+    return Greeting(origin=origin, host=socket.gethostname())
 
 
 def refusal(mine: Greeting, outfit: Outfit, suite_found: bool) -> str | None:
@@ -114,7 +108,7 @@ def refusal(mine: Greeting, outfit: Outfit, suite_found: bool) -> str | None:
     theirs = outfit.manifest.provenance
     for what, got, expected in (
         ("kernel sources (digest)", mine.origin.kernel_digest, theirs.kernel_digest),
-        ("harness sources (digest)", mine.harness_sha256, outfit.harness_sha256),
+        ("harness sources (digest)", mine.origin.harness_digest, theirs.harness_digest),
         ("versions", mine.origin.versions, theirs.versions),
     ):
         if got != expected:
@@ -185,7 +179,6 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         mine = Greeting(
             origin=provenance.describe(ptycho_path, worker_environment(threads)),
             host=socket.gethostname(),
-            harness_sha256=harness_sha256(),
         )
         refused = refusal(mine, outfit, find_suite(ptycho_path) is not None)
         if refused is not None:
@@ -278,8 +271,9 @@ def station_name(run_id: str) -> str:
 
 def work(run_id: str, items: tuple[Item, ...], calibrated: tuple[str, ...]) -> Done:
     """Do items at this worker's station: the Dask task."""
-    station: Station = get_worker().plugins[station_name(run_id)]
-    return station.do(items, calibrated)
+    worker = get_worker()
+    station: Station = worker.plugins[station_name(run_id)]
+    return msgspec.structs.replace(station.do(items, calibrated), worker=worker.name)
 
 
 def check_scan(run_id: str) -> Done:

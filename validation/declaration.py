@@ -6,7 +6,7 @@ import datetime
 import secrets
 from pathlib import Path
 
-from validation import provenance, results, scans
+from validation import kernels, provenance, results, scans
 from validation.catalogue import expand
 from validation.errors import NothingRanError, UsageError
 from validation.plan import Item, plan_items, planned_lines
@@ -96,9 +96,12 @@ def declare(options: Options) -> Declaration:
         If no case is left after the filters.
     """
     scan = scans.peek(options.data)
-    kernel = options.kernel
-    if ":" in options.candidate and not kernel:
-        kernel = ("patch_extraction",)  # a function of the user's is one kernel's; --kernel says otherwise
+    try:
+        offered = kernels.kernels_of(options.candidate)
+    except kernels.NotAvailableError as error:
+        raise UsageError(f"--{error}") from None
+    # One that stands in for some kernels is measured on their cases; --kernel says otherwise.
+    kernel = options.kernel or (() if len(offered) == len(kernels.KERNELS) else offered)
     sweep = select(
         expand(options.sweep, scan, options.seed),
         text=options.text,
@@ -111,7 +114,8 @@ def declare(options: Options) -> Declaration:
     if not sweep.cases:
         raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
     threads = options.threads or provenance.usable_cores()
-    origin = provenance.describe(options.ptycho, worker_environment(threads))
+    target = kernels.target_of_others(options.candidate)
+    origin = provenance.describe(options.ptycho, worker_environment(threads), target)
     items = tuple(
         item
         for item in plan_items(sweep, options.candidate)
@@ -144,12 +148,16 @@ def open_to_continue(path: Path, fresh: Manifest) -> results.RunFolder:
     for what, was, is_now in (
         ("the schema version", old.schema_version, new.schema_version),
         ("the kernel's sources (digest)", old.provenance.kernel_digest, new.provenance.kernel_digest),
+        ("the candidate's sources (digest)", old.provenance.candidate_digest, new.provenance.candidate_digest),
+        ("the harness's sources (digest)", old.provenance.harness_digest, new.provenance.harness_digest),
         ("the machine (fingerprint)", old.provenance.machine.fingerprint, new.provenance.machine.fingerprint),
         ("the versions", old.provenance.versions, new.provenance.versions),
         ("the thread settings", old.provenance.threads, new.provenance.threads),
         ("the scan (sha256)", old.scan.sha256, new.scan.sha256),
         ("the sweep", old.sweep, new.sweep),
         ("the planned cases", old.planned, new.planned),
+        ("the reference case", old.reference_case_id, new.reference_case_id),
+        ("the protocol", old.protocol, new.protocol),
     ):
         if was != is_now:
             shown = f": {was} then, {is_now} now" if isinstance(was, str) else ""

@@ -18,7 +18,7 @@ from validation.tasks import CalibrateReply, Task
 State = Literal["ok", "warn", "bad"]
 LOAD_PER_CORE = 0.25
 FREE_MEMORY_GIB = 4.0
-FREE_DISK_GIB = 5.0
+FREE_DISK_GIB = 10.0  # a case keeps up to three outputs of up to 3 GiB
 
 
 class Finding(Record, frozen=True, kw_only=True):

@@ -45,7 +45,9 @@ def row(line: CaseResult) -> dict[str, Any]:
     timing = found.timing if found else None
     memory = found.memory if found else None
     reference_first, reference_time = _medians([pair.reference for pair in timing.pairs] if timing else [])
-    candidate_first, candidate_time = _medians([pair.candidate for pair in timing.pairs] if timing else [])
+    # Where the loop is left out the candidate is in the A/A pairs alone.
+    of_candidate = [pair.candidate for pair in (timing.pairs or timing.noise_pairs)] if timing else []
+    candidate_first, candidate_time = _medians(of_candidate)
     return {
         **msgspec.to_builtins(line.case),
         "run_id": line.run_id,

@@ -26,13 +26,19 @@ def _attribute(module: str, name: str) -> Any:
         raise NotAvailableError(f"the ptycho that is measured has no {module}.{name}: {error}") from error
 
 
-def _extract_with_config(batched: bool, arguments: dict[str, Any]) -> Any:
-    get_image_patches = _attribute("ptycho.raw_data", "get_image_patches")
+def _require_flag() -> Any:
+    """Give the ``ModelConfig`` of the checkout, which must know the flag: an older one would ignore it."""
     model_config = _attribute("ptycho.config.config", "ModelConfig")
-    training_config = _attribute("ptycho.config.config", "TrainingConfig")
-    N, gridsize = arguments["N"], arguments["gridsize"]
     if _FLAG not in model_config.__dataclass_fields__:
         raise NotAvailableError(f"the ptycho that is measured has no {_FLAG} in its ModelConfig")
+    return model_config
+
+
+def _extract_with_config(batched: bool, arguments: dict[str, Any]) -> Any:
+    get_image_patches = _attribute("ptycho.raw_data", "get_image_patches")
+    training_config = _attribute("ptycho.config.config", "TrainingConfig")
+    model_config = _require_flag()
+    N, gridsize = arguments["N"], arguments["gridsize"]
     config = training_config(model=model_config(N=N, gridsize=gridsize, **{_FLAG: batched}))
     return get_image_patches(
         arguments["gt_image"], arguments["global_offsets"], arguments["local_offsets"], config=config
@@ -64,18 +70,21 @@ def _environment(value: str) -> Iterator[None]:
 
 def extract_batched_by_environment(**arguments: Any) -> Any:
     """Extract with the flag on by the environment variable."""
+    _require_flag()
     with _environment("true"):
         return _attribute("ptycho.raw_data", "get_image_patches")(**arguments)
 
 
 def extract_iterative_by_environment(**arguments: Any) -> Any:
     """Extract with the flag off by the environment variable."""
+    _require_flag()
     with _environment("false"):
         return _attribute("ptycho.raw_data", "get_image_patches")(**arguments)
 
 
 def extract_batched_by_params(**arguments: Any) -> Any:
     """Extract with the flag on in the legacy dictionary, nothing else set."""
+    _require_flag()
     cfg = _attribute("ptycho.params", "cfg")
     before = dict(cfg)
     environment = os.environ.pop(_VARIABLE, None)

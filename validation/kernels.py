@@ -153,7 +153,8 @@ KERNELS: dict[str, Kernel] = {
 }
 
 
-def _peers(kernel: str) -> tuple[Implementation, ...]:
+def peers(kernel: str) -> tuple[Implementation, ...]:
+    """Give the implementations of other libraries, which a user might pick instead."""
     from validation.peers import PEERS
 
     return PEERS.get(kernel, ())
@@ -173,15 +174,14 @@ def registered() -> dict[str, str]:
 def candidates(kernel: str) -> tuple[Implementation, ...]:
     """Everything that can be measured against the reference of a kernel: ours, registered ones, peers.
 
-    Registered candidates are offered for every kernel; one that has not the kernel's signature fails as
-    a recorded failure.
+    A registered candidate can be named for every kernel; a sweep measures it only where it is the one that is judged.
     """
     found = KERNELS[kernel]
     others = tuple(
         _made(name, "candidate", target, f"entry point {name} of {ENTRY_POINTS}")
         for name, target in sorted(registered().items())
     )
-    return (*found.candidates, *others, *_peers(kernel))
+    return (*found.candidates, *others, *peers(kernel))
 
 
 def find(kernel: str, name: str) -> Implementation:
@@ -193,7 +193,7 @@ def find(kernel: str, name: str) -> Implementation:
         If nothing has that name.
     """
     known = KERNELS[kernel]
-    for implementation in (known.reference, known.oracle, *known.candidates, *_peers(kernel), *_mutants(kernel)):
+    for implementation in (known.reference, known.oracle, *known.candidates, *peers(kernel), *_mutants(kernel)):
         if implementation.name == name:
             return implementation
     # Reading the entry points of all distributions takes a while, so they come last.
@@ -204,6 +204,37 @@ def find(kernel: str, name: str) -> Implementation:
         return _made(name, "candidate", name, "given by --candidate")
     names = ", ".join(implementation.name for implementation in candidates(kernel))
     raise NotAvailableError(f"candidate must be one of {names}, or package.module:function, got {name!r}")
+
+
+def target_of_others(name: str) -> str | None:
+    """``module:function`` of a candidate that came with neither ``ptycho`` nor the harness; ``None`` for ours."""
+    if ":" in name:
+        return name
+    ours = {made.name for known in KERNELS.values() for made in (known.reference, *known.candidates)}
+    return None if name in ours else registered().get(name)
+
+
+def kernels_of(name: str) -> tuple[str, ...]:
+    """Kernels that an implementation named on the command line stands in for, where nothing else says so.
+
+    What the project offers for one kernel alone is that kernel's. A function of the user's, by entry point or as
+    ``module:function``, has the signature of patch extraction.
+
+    Raises
+    ------
+    NotAvailableError
+        If nothing has that name.
+    """
+    ours = tuple(
+        kernel
+        for kernel, known in KERNELS.items()
+        if name
+        in {known.reference.name, *(made.name for made in (*known.candidates, *peers(kernel), *_mutants(kernel)))}
+    )
+    if ours:
+        return ours
+    find("patch_extraction", name)
+    return ("patch_extraction",)
 
 
 def load(implementation: Implementation) -> Function:

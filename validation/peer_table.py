@@ -17,7 +17,7 @@ def _figure(value: float | None, form: str, unit: str = "") -> str:
 def _speedup(line: CaseResult) -> float | None:
     """Median over the pairs of reference time to candidate time; context, never a verdict."""
     timing = line.measurement.timing if line.measurement else None
-    if timing is None:
+    if timing is None or not timing.pairs:  # the loop is left out where it is long
         return None
     return median(median(pair.reference.samples_s) / median(pair.candidate.samples_s) for pair in timing.pairs)
 

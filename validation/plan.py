@@ -68,13 +68,15 @@ _KINDS: dict[type[Item], Literal["case", "probe", "suite", "mutant"]] = {
 
 
 def _candidates_of(kernel: str, judged: str) -> list[tuple[str, Role]]:
-    """Everything else that the project offers for a kernel, with its role."""
-    from validation.kernels import candidates
+    """Everything else that the project itself offers for a kernel, with its role.
 
-    roles: dict[str, Role] = {"candidate": "candidate", "peer": "peer"}
-    return [
-        (other.name, roles[other.role]) for other in candidates(kernel) if other.name != judged and other.role in roles
-    ]
+    What somebody registered is not among it: an installed package must not decide about another candidate.
+    """
+    from validation.kernels import KERNELS, peers
+
+    others: list[tuple[str, Role]] = [(ours.name, "candidate") for ours in KERNELS[kernel].candidates]
+    others += [(peer.name, "peer") for peer in peers(kernel)]
+    return [(name, role) for name, role in others if name != judged]
 
 
 def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:

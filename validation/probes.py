@@ -245,7 +245,9 @@ def inputs_unchanged(subject: Subject) -> Found:
 
 
 _OTHER_THREADS = """
+import os
 import sys
+sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)  # before the folder that this was started in
 import msgspec
 from validation.child import execute
 from validation.tasks import Task

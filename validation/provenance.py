@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from validation.errors import UsageError
 from validation.records import Machine, Provenance
 
 SETTINGS = "config"
-PACKAGES = ("tensorflow", "numpy", "numba", "llvmlite", "scipy", "keras", "msgspec")
+PACKAGES = (
+    "tensorflow", "numpy", "numba", "llvmlite", "scipy", "keras", "msgspec",
+    "jax", "torch", "opencv-python-headless",
+)  # fmt: skip
 _ISA = re.compile(r"^(sse|ssse|avx|fma|bmi|f16c|amx|neon|asimd|sve|vsx)")
 
 
@@ -38,37 +43,89 @@ def find_ptycho(path: str | None) -> Path:
     return Path(spec.origin).parent
 
 
-def kernel_digest(package: Path) -> str:
-    """SHA-256 over the names and contents of the package's Python sources, in order of their names.
+def sources_digest(package: Path, left_out: str | None = None) -> str:
+    """SHA-256 over the names and contents of a package's Python sources, in order of their names.
 
-    The sources in ``config`` are left out: they hold settings and compute nothing, and the default of the
-    flag, which rests on a verdict about a digest, is one of them.
+    Parameters
+    ----------
+    package : Path
+        A folder, or the file of a module.
+    left_out : str, optional
+        A folder in it that does not count.
     """
+    sources = package.rglob("*.py") if package.is_dir() else [package]
+    root = package if package.is_dir() else package.parent
     digest = hashlib.sha256()
-    for source in sorted(package.rglob("*.py"), key=lambda found: found.relative_to(package).as_posix()):
-        if source.relative_to(package).parts[0] == SETTINGS:
+    for source in sorted(sources, key=lambda found: found.relative_to(root).as_posix()):
+        if source.relative_to(root).parts[0] == left_out:
             continue
         content = source.read_bytes()
-        digest.update(f"{source.relative_to(package).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{source.relative_to(root).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
 
 
-def check_unchanged(ptycho_path: str | None, recorded: Provenance) -> None:
+def kernel_digest(package: Path) -> str:
+    """Digest of the sources of ``ptycho``.
+
+    The sources in ``config`` are left out: they hold settings and compute nothing, and the default of the
+    flag, which rests on a verdict about a digest, is one of them.
+    """
+    return sources_digest(package, left_out=SETTINGS)
+
+
+def harness_digest() -> str:
+    """Digest of the sources of the harness itself."""
+    return sources_digest(Path(__file__).parent)
+
+
+def candidate_digest(target: str | None) -> str | None:
+    """Digest of the package or module that a candidate of the user's comes from; ``None`` where it is not found.
+
+    Nothing is imported: the first part of the name is looked up where a child process looks, in the folder that the
+    command was started in and on the path.
+
+    Parameters
+    ----------
+    target : str or None
+        ``module:function``; ``None`` for a candidate of the project's.
+    """
+    if target is None:
+        return None
+    first = target.partition(":")[0].partition(".")[0]
+    spec = importlib.machinery.PathFinder.find_spec(first, [os.getcwd(), *sys.path])
+    if spec is None:
+        return None
+    places = [Path(place) for place in spec.submodule_search_locations or ()] or [Path(spec.origin or "")]
+    found = next((place for place in places if place.is_dir() or place.is_file()), None)
+    return None if found is None else sources_digest(found)
+
+
+def check_unchanged(ptycho_path: str | None, recorded: Provenance, candidate: str | None = None) -> None:
     """See that the sources to measure are those that a run has on record: every child imports them anew.
+
+    Parameters
+    ----------
+    ptycho_path : str or None
+    recorded : Provenance
+    candidate : str, optional
+        ``module:function`` of a candidate of the user's.
 
     Raises
     ------
     UsageError
         If not.
     """
-    found = kernel_digest(find_ptycho(ptycho_path))
-    if found != recorded.kernel_digest:
-        raise UsageError(
-            f"the kernel's sources changed while they were measured (digest {found[:12]}, the run's is "
-            f"{recorded.kernel_digest[:12]}); what was measured before is kept: put the sources back and continue with "
-            "--resume, or start another run"
-        )
+    sources = [("kernel", kernel_digest(find_ptycho(ptycho_path)), recorded.kernel_digest)]
+    if candidate is not None:
+        sources.append(("candidate", str(candidate_digest(candidate)), str(recorded.candidate_digest)))
+    for whose, found, expected in sources:
+        if found != expected:
+            raise UsageError(
+                f"the {whose}'s sources changed while they were measured (digest {found[:12]}, the run's is "
+                f"{expected[:12]}); what was measured before is kept: put the sources back and continue with "
+                "--resume, or start another run"
+            )
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -136,7 +193,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def describe(ptycho_path: str | None, threads: dict[str, str]) -> Provenance:
+def describe(ptycho_path: str | None, threads: dict[str, str], candidate: str | None = None) -> Provenance:
     """Provenance of everything a run measures.
 
     Parameters
@@ -145,6 +202,8 @@ def describe(ptycho_path: str | None, threads: dict[str, str]) -> Provenance:
         As the user gave it to ``--ptycho``.
     threads : dict
         Environment variables that fix the thread counts of the children.
+    candidate : str, optional
+        ``module:function`` of a candidate of the user's.
     """
     package = find_ptycho(ptycho_path)
     tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
@@ -161,4 +220,6 @@ def describe(ptycho_path: str | None, threads: dict[str, str]) -> Provenance:
         machine=describe_machine(),
         versions={"python": platform.python_version(), **versions},
         threads=threads,
+        harness_digest=harness_digest(),
+        candidate_digest=candidate_digest(candidate),
     )

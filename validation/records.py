@@ -14,9 +14,9 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 # Versions that are still read. Only a run of the present version is continued.
-READABLE_VERSIONS = ("1.0", "1.1", SCHEMA_VERSION)
+READABLE_VERSIONS = ("1.0", "1.1", "1.2", SCHEMA_VERSION)
 
 Kernel = Literal["patch_extraction", "reassembly"]
 Dtype = Literal["complex64", "complex128"]
@@ -74,7 +74,11 @@ class Machine(Record, frozen=True, kw_only=True):
 
 
 class Provenance(Record, frozen=True, kw_only=True):
-    """Where a number comes from: commit, sources, machine, versions, thread settings."""
+    """Where a number comes from: commit, sources, machine, versions, thread settings.
+
+    ``harness_digest`` is of the sources that measured, ``candidate_digest`` of those of a candidate that came with
+    neither ``ptycho`` nor the harness (``None`` otherwise, and both before schema 1.3).
+    """
 
     commit: str | None
     dirty: bool | None
@@ -84,6 +88,8 @@ class Provenance(Record, frozen=True, kw_only=True):
     machine: Machine
     versions: dict[str, str]
     threads: dict[str, str]
+    harness_digest: str | None = None
+    candidate_digest: str | None = None
 
 
 class Comparison(Record, frozen=True, kw_only=True):

@@ -10,12 +10,28 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import measure, provenance, worst
+from validation import measure, probes, provenance, worst
+from validation.declaration import now
 from validation.errors import UsageError
-from validation.records import Case, CaseResult, Comparison, Dtype, Equivalence, Failure, Kernel, Manifest, Record
-from validation.results import RunFolder, check_writable
-from validation.run import read_scan
-from validation.runner import LocalExecutor, Mode
+from validation.lines import probe_line
+from validation.plan import ProbeItem
+from validation.records import (
+    SCHEMA_VERSION,
+    Case,
+    CaseResult,
+    Comparison,
+    Dtype,
+    Equivalence,
+    Failure,
+    Kernel,
+    Manifest,
+    ProbeResult,
+    Provenance,
+    Record,
+)
+from validation.results import RunFolder, check_writable, key_of
+from validation.run import available_bytes, read_scan
+from validation.runner import LocalExecutor, Mode, worker_environment
 from validation.scans import materialise
 from validation.sweeps import PROTOCOL, make_case
 
@@ -23,18 +39,24 @@ _CASE_ID = re.compile(
     r"(?P<kernel>patch_extraction|reassembly)-N(?P<N>\d+)-g(?P<gridsize>\d+)-B(?P<batch>\d+)-(?P<dtype>c64|c128)"
     r"-(?P<height>\d+)x(?P<width>\d+)-(?P<pattern>[a-z]+)-s(?P<seed>\d+)(?:-M(?P<M>\d+))?"
 )
+THREADS = "TF_NUM_INTRAOP_THREADS"
 _DTYPES: dict[str, Dtype] = {"c64": "complex64", "c128": "complex128"}
 
 
 class Reproduced(Record, frozen=True, kw_only=True):
-    """What the rerun of a case gave: comparisons or a failure, and the files written."""
+    """What the rerun of a case gave: comparisons, a probe's finding or a failure, and the files written.
+
+    ``changed`` says what is no longer as it was when the run was made.
+    """
 
     case: Case
     candidate: str
     equivalence: Equivalence | None
     failure: Failure | None
-    recorded: CaseResult | None
+    recorded: CaseResult | ProbeResult | None
     files: tuple[str, ...]
+    probed: ProbeResult | None = None
+    changed: tuple[str, ...] = ()
 
 
 def parse_case_id(case_id: str) -> Case:
@@ -64,11 +86,24 @@ def parse_case_id(case_id: str) -> Case:
     )
 
 
-def _recorded(folder: RunFolder, case_id: str, candidate: str) -> CaseResult | None:
-    for line in folder.lines():
-        if isinstance(line, CaseResult) and line.case.case_id == case_id and line.candidate == candidate:
-            return line
-    return None
+def _recorded(folder: RunFolder, key: str) -> CaseResult | ProbeResult | None:
+    """Line of the run with a key, where it is that of a case or a probe."""
+    found = (line for line in folder.lines() if key_of(line) == key)
+    return next((line for line in found if isinstance(line, (CaseResult, ProbeResult))), None)
+
+
+def _changed(manifest: Manifest, present: Provenance) -> tuple[str, ...]:
+    """Say what is not as it was when a run was made: figures from then and now need not agree."""
+    then = manifest.provenance
+    return tuple(
+        f"{what}: {was} then, {is_now} now"
+        for what, was, is_now in (
+            ("the kernel's sources", then.kernel_digest[:12], present.kernel_digest[:12]),
+            ("the machine", then.machine.fingerprint, present.machine.fingerprint),
+            ("versions", then.versions, present.versions),
+        )
+        if was != is_now
+    )
 
 
 def _check_same_scan(manifest: Manifest, sha256: str) -> None:
@@ -89,8 +124,9 @@ def reproduce(
     out: str,
     start: Mode,
     timeout_s: float,
+    probe: str | None = None,
 ) -> Reproduced:
-    """Rerun one case for one candidate.
+    """Rerun one case for one candidate, with the threads of the run and a limit on its memory.
 
     Parameters
     ----------
@@ -107,13 +143,19 @@ def reproduce(
         Folder for the outputs of the worst patch.
     start : {'fork', 'spawn'}
     timeout_s : float
+    probe : str, optional
+        A probe to ask at the case, instead of the comparison of outputs.
 
     Raises
     ------
     UsageError
-        If the id is none, or the scan is not the run's.
+        If the id is none, the scan is not the run's, or the kernel has no such probe.
     """
     case = parse_case_id(case_id)
+    if probe is not None and probe not in probes.names(case.kernel):
+        raise UsageError(
+            f"--probe of {case.kernel} must be one of {', '.join(probes.names(case.kernel))}, got {probe!r}"
+        )
     folder = RunFolder.open(Path(source)) if source is not None else None
     if folder is not None:
         data = data or folder.manifest.scan.path
@@ -121,12 +163,17 @@ def reproduce(
         given = folder.manifest.provenance.ptycho_path
         ptycho = ptycho or (None if given == "installed" else given)
     candidate = candidate or "batched"
-    provenance.find_ptycho(ptycho)
-    check_writable(Path(out))
+    threads = provenance.usable_cores()
+    if folder is not None:
+        threads = int(folder.manifest.provenance.threads.get(THREADS, threads))
+    origin = provenance.describe(ptycho, worker_environment(threads))
+    if probe is None:
+        check_writable(Path(out))
     ptycho_path = None if ptycho is None else str(Path(ptycho).resolve())
+    limit = int(0.8 * available_bytes()) or None
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as name,
-        LocalExecutor(Path(name), mode=start, threads=provenance.usable_cores(), memory_limit_bytes=None) as executor,
+        LocalExecutor(Path(name), mode=start, threads=threads, memory_limit_bytes=limit) as executor,
     ):
         scan_path = materialise(data, Path(name))
         scan = read_scan(executor, scan_path, data, ptycho_path)
@@ -140,21 +187,29 @@ def reproduce(
             scratch=Path(name),
             timeout_s=timeout_s,
         )
-        equivalence, failure = None, None
+        equivalence, failure, probed = None, None, None
         files: tuple[str, ...] = ()
-        try:
-            # Whoever asks for one case wants the reference, however slow it is.
-            equivalence = measure.compare_outputs(bench, case, candidate)
-            files = _save_worst(bench, case, candidate, equivalence, Path(out))
-        except measure.CaseFailed as failed:
-            failure = failed.failure
+        item = None if probe is None else ProbeItem(probe=probe, case=case, candidate=candidate)
+        if item is not None:
+            head = {"schema_version": SCHEMA_VERSION, "run_id": "reproduced", "started_at": now(), "provenance": origin}
+            probed = probe_line(bench, item, head)
+        else:
+            try:
+                # Whoever asks for one case wants the reference, however slow it is.
+                equivalence = measure.compare_outputs(bench, case, candidate)
+                files = _save_worst(bench, case, candidate, equivalence, Path(out))
+            except measure.CaseFailed as failed:
+                failure = failed.failure
+        key = f"{case_id}|{candidate}" if item is None else item.key
         return Reproduced(
             case=case,
             candidate=candidate,
             equivalence=equivalence,
             failure=failure,
-            recorded=None if folder is None else _recorded(folder, case_id, candidate),
+            recorded=None if folder is None else _recorded(folder, key),
             files=files,
+            probed=probed,
+            changed=() if folder is None else _changed(folder.manifest, origin),
         )
 
 
@@ -203,9 +258,17 @@ def _comparisons(equivalence: Equivalence) -> tuple[Comparison, ...]:
     return tuple(comparison for comparison in found if comparison is not None)
 
 
+def _told(probed: ProbeResult) -> str:
+    state = "ok" if probed.passed else "DIFFERS"
+    return f"{state:8} probe {probed.probe}: {probed.detail}, figure {probed.figure}, limit {probed.limit}"
+
+
 def lines(found: Reproduced) -> list[str]:
     """Tell what the rerun gave, and beside it what the run recorded."""
     told = [f"{found.case.case_id}, candidate {found.candidate}"]
+    told += [f"changed since the run: {what}" for what in found.changed]
+    if found.probed is not None:
+        told.append(_told(found.probed))
     if found.equivalence is not None:
         told += [_describe(comparison) for comparison in _comparisons(found.equivalence)]
     if found.failure is not None:
@@ -214,7 +277,9 @@ def lines(found: Reproduced) -> list[str]:
     recorded = found.recorded
     if recorded is not None:
         told.append(f"recorded in run {recorded.run_id}:")
-        if recorded.failure is not None:
+        if isinstance(recorded, ProbeResult):
+            told.append(_told(recorded))
+        elif recorded.failure is not None:
             told.append(f"FAILED   {recorded.failure.reason}: {recorded.failure.message}")
         elif recorded.measurement is not None and recorded.measurement.equivalence is not None:
             told += [_describe(comparison) for comparison in _comparisons(recorded.measurement.equivalence)]

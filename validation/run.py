@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from validation import lines, measure, provenance, results, worst
+from validation import kernels, lines, measure, provenance, results, scans, worst
 from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
@@ -42,6 +42,8 @@ def read_scan(executor: Executor, path: str, given: str | None, ptycho_path: str
     ------
     UsageError
         If it is not a scan.
+    InstrumentError
+        If the child that should read it was killed.
     """
     answer = executor.run(Task(action="scan", scan_path=path, ptycho_path=ptycho_path), 120.0)
     if isinstance(answer.reply, ScanReply):
@@ -50,6 +52,10 @@ def read_scan(executor: Executor, path: str, given: str | None, ptycho_path: str
     if isinstance(answer.reply, ErrorReply):
         raise UsageError(" ".join(answer.reply.message.split()))
     failure = answer.failure
+    if failure is not None and failure.reason in ("signal", "timeout"):
+        raise InstrumentError(
+            f"the scan could not be read, since its child ended ({failure.reason}: {failure.message}); start again"
+        )
     raise UsageError(
         f"--data must be a scan file that can be read, but reading {given or BUILT_IN_SCAN} failed "
         f"({failure.reason if failure else 'no reply'}: {' '.join(failure.message.split()) if failure else ''})"
@@ -73,6 +79,8 @@ class _Run:
         self.memory_limit_bytes = memory_limit_bytes
         self.progress = progress
         self.worst = worst.WorstPatches(folder.path / worst.PATCHES)
+        self.target = kernels.target_of_others(options.candidate)
+        self.scan_stamp = scans.stamp(bench.scan_path)
 
     def go(self, items: tuple[Item, ...]) -> None:
         """Do what is not done yet, in the order of the plan."""
@@ -119,9 +127,10 @@ class _Run:
         Raises
         ------
         UsageError
-            If the kernel's sources are no longer those that the line says were measured.
+            If kernel, candidate or scan are no longer those that the line says were measured.
         """
-        provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance)
+        provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
+        scans.check_unchanged(self.bench.scan_path, self.scan_stamp)
         self.folder.append(line)
         self.progress.line_done(line, line_passed(line))
 
@@ -153,6 +162,16 @@ class _Run:
             self.append(line)
 
 
+def misreadings(line: CalibrationResult) -> str:
+    """Say what the instruments read that do not read right; empty if all do."""
+    return "; ".join(
+        f"{check.instrument} must read {check.expected:g} {check.unit} within {100 * check.limit:g} %, "
+        f"got {check.measured:g}"
+        for check in line.checks
+        if not check.passed
+    )
+
+
 def require_calibrated(line: CalibrationResult) -> None:
     """Refuse to go on with instruments that do not read what is known.
 
@@ -161,13 +180,8 @@ def require_calibrated(line: CalibrationResult) -> None:
     InstrumentError
         If a check of the calibration did not pass.
     """
-    bad = [check for check in line.checks if not check.passed]
-    if bad:
-        readings = "; ".join(
-            f"{check.instrument} must read {check.expected:g} {check.unit} within {100 * check.limit:g} %, "
-            f"got {check.measured:g}"
-            for check in bad
-        )
+    readings = misreadings(line)
+    if readings:
         raise InstrumentError(
             f"{readings}; nothing was measured, see python -m validation doctor, then start a new run"
         )

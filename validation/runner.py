@@ -181,17 +181,24 @@ class LocalExecutor:
         return server
 
     def run(self, task: Task, timeout_s: float) -> Answer:
-        """Run one task in a fresh child."""
-        self._count += 1
-        reply_path = self.scratch / f"reply-{self._count}.json"
+        """Run one task in a fresh child; once more if the process that starts children is lost meanwhile.
+
+        That process may have been killed by chance, which is no fault of the task. Where it is lost twice, the task
+        is what takes it along.
+        """
         limited = msgspec.structs.replace(task, memory_limit_bytes=task.memory_limit_bytes or self.memory_limit_bytes)
-        request = Request(task=limited, reply_path=str(reply_path), timeout_s=timeout_s)
         started = time.monotonic()
-        outcome = self._ask(request)
+        outcome = None
+        for _ in range(2):
+            self._count += 1
+            reply_path = self.scratch / f"reply-{self._count}.json"
+            outcome = self._ask(Request(task=limited, reply_path=str(reply_path), timeout_s=timeout_s))
+            if outcome is not None or self._stopped:
+                break
         if outcome is None:
             lost = Failure(
                 reason="signal",
-                message="the process that starts children was lost while the task ran; a new one is started",
+                message="the process that starts children was lost twice while the task ran",
                 arm=task.implementation,
             )
             return Answer(reply=None, failure=lost, wall_s=time.monotonic() - started, cpu_s=0.0)

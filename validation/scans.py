@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -43,6 +44,31 @@ def materialise(data: str | None, folder: Path) -> str:
     path = folder / "built-in.npz"
     write_demo_scan(path)
     return str(path)
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Size and time of change of a scan file, by which a change is noticed without reading it."""
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+def check_unchanged(path: str, stamped: tuple[int, int]) -> None:
+    """See that a scan file is still the one that a run began with: every child reads it anew.
+
+    Raises
+    ------
+    UsageError
+        If not.
+    """
+    try:
+        same = stamp(path) == stamped
+    except OSError:
+        same = False
+    if not same:
+        raise UsageError(
+            f"the scan {path} was changed or removed while it was measured; what was measured before is kept: put the "
+            "file back and continue with --resume, or start another run"
+        )
 
 
 def _peek(path: Path, name: str, given: str | None) -> Scan:

@@ -108,7 +108,8 @@ def measure_long_loop(
     # A host may hand out fresh pages slowly. The other arm's discarded calls take that; here it is taken for them.
     np.ones(workloads.output_bytes(case) // 8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-    while len(samples) < protocol.samples and max(samples, default=0.0) < SLOW_CALL_S:
+    # The first call decides: a few samples, of which one happened to take longer, would be no evidence.
+    while len(samples) < (1 if samples and samples[0] >= SLOW_CALL_S else protocol.samples):
         varied = workloads.variant(arguments, len(samples) + 1)
         taken, output = time_call(function, varied)
         spent += taken

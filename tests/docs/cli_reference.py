@@ -15,7 +15,7 @@ ends with is in [exit-codes.md](exit-codes.md). `--debug` stands before the comm
 
 
 def _sections(command, name, parent=None):
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=100, **command.context_settings)
     yield f"{'##' if parent is None else '###'} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for inner in sorted(command.commands):

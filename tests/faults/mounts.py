@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import time
 
 
 def _mount(*arguments):
@@ -24,12 +25,18 @@ def small_disk(folder, size):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def fill(folder):
-    """Take all room that is left."""
-    with (folder / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
-        while ballast.write(bytes(512)):
-            pass
-    assert os.statvfs(folder).f_bavail == 0
+def fill(folder, seconds=30):
+    """Take all room that is left, also what others who write there give back meanwhile."""
+    deadline = time.monotonic() + seconds
+    with (folder / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            with contextlib.suppress(OSError):
+                while ballast.write(bytes(512)):
+                    pass
+            free = os.statvfs(folder).f_bavail
+            if free == 0:
+                return
+            assert time.monotonic() < deadline, f"{folder} must be full, {free} blocks are still free"
 
 
 @contextlib.contextmanager

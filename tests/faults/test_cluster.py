@@ -1,5 +1,7 @@
 """A worker of a Dask cluster is killed in the middle of a case; another one measures it, once."""
 
+import contextlib
+
 import psutil
 import pytest
 
@@ -44,13 +46,51 @@ def test_a_worker_killed_mid_case_costs_no_case(tmp_path, fault):
 
 def kill_a_measuring_worker(parent):
     """Kill a worker whose server has a child at this moment; False where there is none."""
-    for process in parent.children(recursive=True):
-        try:
-            if "validation.server" in process.cmdline() and process.children():
-                worker = process.parent()
-                if worker is not None and "validation.server" not in worker.cmdline() and worker != parent:
-                    worker.kill()
-                    return True
-        except psutil.NoSuchProcess:
-            continue
+    for worker, server in dask_workers(parent):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if server.children():
+                worker.kill()
+                return True
     return False
+
+
+def dask_workers(parent):
+    """The Dask workers below a process that measure, each with its server: those that started one."""
+    found = []
+    for process in parent.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two reads
+            if "validation.server" in process.cmdline():
+                worker = process.parent()
+                # A child of a server has its command line; its parent is no worker.
+                if worker not in (None, parent) and "validation.server" not in worker.cmdline():
+                    found.append((worker, process))
+    return found
+
+
+class Process:
+    """A process with a command line, a parent, and the processes below it."""
+
+    def __init__(self, *command, parent=None, below=()):
+        self.command = list(command)
+        self.above = parent
+        self.below = below
+
+    def cmdline(self):
+        return self.command
+
+    def parent(self):
+        if self.above is None:
+            raise psutil.NoSuchProcess(1)
+        return self.above
+
+    def children(self, recursive):
+        assert recursive
+        return self.below
+
+
+def test_a_process_that_ends_while_workers_are_looked_for_is_passed_over():
+    worker = Process("python", "-m", "distributed")
+    server = Process("python", "-m", "validation.server", parent=worker)
+    child = Process("python", "-m", "validation.server", parent=server)
+    ended = Process("python", "-m", "validation.server")
+    assert dask_workers(Process("pytest", below=[ended, worker, server, child])) == [(worker, server)]

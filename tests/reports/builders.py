@@ -53,6 +53,7 @@ PROVENANCE = Provenance(
     dirty=False,
     commit_subject="Windowed patch extraction",
     kernel_digest="sha256:00ff",
+    ptycho_path="installed",
     machine=MACHINE,
     versions={"python": "3.11.9", "tensorflow": "2.21.0", "numpy": "2.2.0"},
     threads={"TF_NUM_INTRAOP_THREADS": "2"},

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reports.records import ArmMemory, ArmTiming, Memory, MemoryPair, Timing, TimingPair
+from reports.criterion import Context
+from reports.policy import read_policy
+from reports.records import ArmMemory, ArmTiming, Measurement, Memory, MemoryPair, Timing, TimingPair
 from reports.statistics import (
     arm_s,
     bound_rank,
@@ -258,3 +260,20 @@ def test_disturbed_replicates_ask_for_twice_the_margin(ratio: float, outcome: st
     if outcome != "ACCEPT":
         speed = next(item for item in verdict.criteria if item.id == "speed")
         assert "1 measurements were disturbed by other work, and then 20x is asked for" in speed.fixes[0].action
+
+
+def test_the_commands_of_fixes_are_about_what_failed() -> None:
+    engine = "batched_eager"
+    wrong = b.case_result(b.case(N=32), candidate=engine, measurement=Measurement(equivalence=b.equivalence(error=0.5)))
+    lines = [*b.lines_of_full_run(), wrong, b.probe("order", candidate=engine, passed=False)]
+    checkout = msgspec.structs.replace(b.PROVENANCE, ptycho_path="../a fork")
+    run = b.make(lines, seed=7, provenance=checkout)
+    correctness = next(item for item in verdict_of(run).criteria if item.id == "correctness")
+    commands = [fix.command for fix in correctness.fixes]
+    assert (
+        f"python -m validation reproduce {wrong.case.case_id} --from runs/a --candidate {engine} --out runs/a/patches"
+        in commands
+    )
+    assert f"python -m validation reproduce probe-N32 --from runs/a --candidate {engine} --probe order" in commands
+    again = Context(run=run, policy=read_policy(), folder="runs/a").again
+    assert again.endswith("--candidate batched --ptycho '../a fork' --seed 7 --out NEW-DIR")

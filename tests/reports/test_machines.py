@@ -54,6 +54,9 @@ def test_the_lines_of_other_machines_are_missing_from_a_verdict_about_one(folder
     assert whole.outcome == "ACCEPT"
     assert verdict.outcome != "ACCEPT"
     assert (verdict.counts.missing, verdict.counts.unplanned) == (whole.counts.missing + 1, 0)
+    completeness = next(item for item in verdict.criteria if item.id == "completeness")
+    assert completeness.state == "missing"  # a sound kernel is not rejected for what another machine measured
+    assert "were measured on another machine class" in completeness.finding
 
 
 def test_the_calibration_of_a_class_counts_for_that_class(folder: Path) -> None:

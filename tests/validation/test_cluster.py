@@ -6,10 +6,12 @@ import gc
 import hashlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import types
 import warnings
 from pathlib import Path
 
@@ -18,19 +20,22 @@ import msgspec
 import psutil
 import pytest
 
-from tests.validation.builders import PROVENANCE, make_calibration, make_manifest
+from tests.faults.test_cluster import dask_workers
+from tests.validation.builders import PROVENANCE, make_calibration, make_case, make_manifest, make_result
 from validation import results
 from validation.cluster import _ClusterRun, describe_workers, home_of, read_sources
-from validation.cluster_connection import connect
-from validation.cluster_worker import Greeting, Outfit, Station, harness_sha256, lay_out
+from validation.cluster_connection import Workers, connect
+from validation.cluster_worker import Done, Greeting, Outfit, Station, lay_out
 from validation.declaration import ClusterOptions, Options
 from validation.errors import InstrumentError, UsageError
+from validation.plan import CaseItem
 from validation.progress import Progress
 from validation.provenance import describe
 from validation.records import CalibrationResult, CaseResult
 from validation.run import run
 from validation.runner import worker_environment
 from validation.summary import line_passed
+from validation.sweeps import PlannedCase
 
 TINY = "[[cases]]\nN = [8]\ngridsize = [1, 2]\nbatch = [1, 2]\npattern = ['border']\nshape = [[20, 30]]\n"
 HUNDRED = """
@@ -96,18 +101,11 @@ def is_server(process):
     return False
 
 
-def dask_workers():
-    """Dask workers of this process that measure: those that started a server."""
-    parents = [server.parent() for server in family() if is_server(server)]
-    # A child of a server has its command line; its parent is no worker.
-    return [parent for parent in parents if parent is not None and not is_server(parent)]
-
-
 def test_two_workers_measure_what_the_embedded_run_measures(tmp_path):
     loaded, listening = [], []
 
     def look(count):
-        for worker in dask_workers():
+        for worker, _ in dask_workers(psutil.Process()):
             with contextlib.suppress(OSError):
                 loaded.append("tensorflow" in Path(f"/proc/{worker.pid}/maps").read_text())
         for process in (psutil.Process(), *family()):
@@ -140,7 +138,6 @@ def make_outfit(**changes):
         memory_limit_bytes=None,
         neighbours=1,
         timeout_s=60.0,
-        harness_sha256=harness_sha256(),
         needs_suite=False,
         ignore_interrupts=False,
     )
@@ -156,7 +153,7 @@ def with_origin(outfit, **changes):
 
 REFUSALS = {
     "kernel": (lambda outfit: with_origin(outfit, kernel_digest="d" * 64), "must have the kernel sources"),
-    "harness": (lambda outfit: msgspec.structs.replace(outfit, harness_sha256="0"), "must have the harness sources"),
+    "harness": (lambda outfit: with_origin(outfit, harness_digest="0"), "must have the harness sources"),
     "versions": (lambda outfit: with_origin(outfit, versions={"python": "2.7"}), "must have the versions of the run"),
     "scan": (lambda outfit: msgspec.structs.replace(outfit, scan=b"other"), "the scan must have the SHA-256 e3b0"),
 }
@@ -208,9 +205,20 @@ def test_a_source_that_leads_out_of_its_checkout_is_refused(tmp_path):
     assert not (tmp_path / "evil.py").exists()
 
 
-def greeting(fingerprint, host):
+HOME = PROVENANCE.machine.fingerprint
+
+
+def origin_of(fingerprint):
     machine = msgspec.structs.replace(PROVENANCE.machine, fingerprint=fingerprint)
-    return Greeting(origin=msgspec.structs.replace(PROVENANCE, machine=machine), host=host, harness_sha256="")
+    return msgspec.structs.replace(PROVENANCE, machine=machine)
+
+
+def greeting(fingerprint, host):
+    return Greeting(origin=origin_of(fingerprint), host=host)
+
+
+def calibration_of(fingerprint, passed):
+    return msgspec.structs.replace(make_calibration(passed=passed), provenance=origin_of(fingerprint))
 
 
 def test_a_run_is_declared_on_the_machine_class_of_most_workers_or_on_that_it_continues():
@@ -228,14 +236,190 @@ def test_machine_classes_and_shared_hosts_are_told():
     assert "share" not in "".join(describe_workers([greeting("a", "one"), greeting("a", "two")]))
 
 
-def test_a_failed_calibration_ends_the_run_also_where_the_class_has_a_good_one(tmp_path):
+class Answer:
+    """The future of a task that was answered at once, or of one that is never done."""
+
+    status = "finished"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def done(self):
+        return isinstance(self.answer, Done)
+
+    def result(self):
+        return self.answer
+
+    def release(self):
+        pass
+
+
+class Answering:
+    """One worker of no cluster: it answers tasks in turn, with what it was given.
+
+    In the place of an answer, ``"stranded"`` says that nobody is left for the task, and ``"moving"`` that its worker
+    leaves whenever somebody looks.
+    """
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.looks = 0
+        self.handed, self.left_out, self.cancelled = [], [], []
+
+    def capacity(self):
+        return 1
+
+    def submit(self, function, run_id, items, calibrated):
+        self.handed.append(items)
+        return Answer(self.answers.pop(0))
+
+    def wait(self, futures, timeout_s):
+        self.looks += 1
+        return [future for future in futures if future.done()]
+
+    def moves(self, future):
+        return self.looks if future.answer == "moving" else 0
+
+    def stranded(self, future):
+        return future.answer == "stranded"
+
+    def leave_out(self, name):
+        self.left_out.append(name)
+
+    def cancel(self, futures):
+        self.cancelled += futures
+
+
+def make_item(name="case-0"):
+    planned = PlannedCase(case=make_case(name))
+    return CaseItem(planned=planned, candidate="batched", role="candidate", checks=planned.checks)
+
+
+def drive(folder, workers, *items):
+    """Do items of a plan; give what was said."""
+    progress = Progress(io.StringIO())
+    _ClusterRun(folder, workers, progress).go(items)
+    return progress.stream.getvalue()
+
+
+def test_a_worker_of_another_class_that_reads_wrong_is_left_out_and_its_item_goes_elsewhere(tmp_path):
     folder = results.RunFolder.create(tmp_path / "run", make_manifest())
-    run = _ClusterRun(folder, None, Progress(io.StringIO()))
-    run.take_calibration(make_calibration())
-    run.take_calibration(make_calibration())
-    assert len(folder.lines()) == 1
-    with pytest.raises(InstrumentError):
-        run.take_calibration(make_calibration(passed=False))
+    bad = Done(calibration=calibration_of("other", passed=False), worker="bad")
+    good = Done(calibration=calibration_of(HOME, passed=True), worker="good")
+    workers = Answering(bad, good, bad, Done(lines=(make_result(),)))
+    told = drive(folder, workers, make_item())
+    assert workers.handed == [(), (), (make_item(),), (make_item(),)]
+    assert workers.left_out == ["bad", "bad"]
+    assert "worker bad of machine class other is left out, and its item goes to another: clock must read" in told
+    assert list(map(results.key_of, folder.lines())) == ["calibration", "case-0|batched"]
+    assert "1 already done" in drive(folder, Answering(), make_item())  # the run can be continued
+
+
+@pytest.mark.parametrize("fingerprint", [HOME, "other"])
+def test_a_worker_that_reads_wrong_is_left_out_where_its_class_has_a_good_calibration(tmp_path, fingerprint):
+    folder = results.RunFolder.create(tmp_path / "run", make_manifest())
+    workers = Answering()
+    run = _ClusterRun(folder, workers, Progress(io.StringIO()))
+    assert run.take_calibration(calibration_of(fingerprint, passed=True), "first")
+    assert run.take_calibration(calibration_of(fingerprint, passed=True), "second")
+    assert not run.take_calibration(calibration_of(fingerprint, passed=False), "third")
+    assert workers.left_out == ["third"]
+    (line,) = folder.lines()
+    assert line_passed(line)
+
+
+def test_a_failed_calibration_of_the_runs_own_class_ends_it_also_where_it_is_continued(tmp_path):
+    folder = results.RunFolder.create(tmp_path / "run", make_manifest())
+    message = f"nothing was measured on machine class {HOME}, .* start a new run"
+    bad = Done(calibration=calibration_of(HOME, passed=False), worker="bad")
+    with pytest.raises(InstrumentError, match=message):
+        drive(folder, Answering(bad), make_item())
+    assert list(map(results.key_of, folder.lines())) == ["calibration"]
+    with pytest.raises(InstrumentError, match=message):
+        drive(folder, Answering(), make_item())
+
+
+def test_an_item_whose_workers_keep_leaving_is_one_failure_and_the_run_goes_on(tmp_path):
+    folder = results.RunFolder.create(tmp_path / "run", make_manifest(("case-0", "case-1")))
+    workers = Answering(Done(calibration=make_calibration()), "moving", Done(lines=(make_result("case-1"),)))
+    drive(folder, workers, make_item("case-0"), make_item("case-1"))
+    first, second = cases_of(folder).values()
+    assert (first.case.case_id, first.failure.reason) == ("case-0", "worker_lost")
+    assert re.fullmatch(r"\d+ workers left or were lost while it ran", first.failure.message)
+    assert second == make_result("case-1")
+    assert len(workers.cancelled) == 1
+
+
+def test_an_item_that_no_worker_is_left_for_is_handed_out_anew(tmp_path):
+    folder = results.RunFolder.create(tmp_path / "run", make_manifest())
+    workers = Answering(Done(calibration=make_calibration()), "stranded", Done(lines=(make_result(),)))
+    drive(folder, workers, make_item())
+    assert workers.handed == [(), (make_item(),), (make_item(),)]
+    assert len(workers.cancelled) == 1
+    assert len(cases_of(folder)) == 1
+
+
+class MadeUpClient:
+    """The client of a made-up cluster: each look finds its next state, the last one for good.
+
+    A state maps a worker's address, which is its name and host too, to its machine class, or to ``None`` where it does
+    not offer the resource.
+    """
+
+    def __init__(self, *states):
+        self.states = list(states)
+        self.state = {}
+        self.meant = []
+
+    def scheduler_info(self):
+        self.state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        offers = {address: {"measure": 1.0} if kind else {} for address, kind in self.state.items()}
+        return {"workers": {address: {"name": address, "resources": offer} for address, offer in offers.items()}}
+
+    def run(self, function, *arguments, workers, on_error):
+        return {address: greeting(self.state[address], address) for address in workers}
+
+    def submit(self, function, *arguments, workers, **options):
+        self.meant.append(workers)
+        return types.SimpleNamespace(key=f"task-{len(self.meant)}")
+
+
+def greeted(wait_s, wanted, *states):
+    return [found.host for found in Workers(MadeUpClient(*states), wait_s).greet(None, 1, wanted)]
+
+
+def test_a_run_waits_for_the_first_worker_that_offers_the_resource():
+    assert greeted(30.0, None, {}, {"idle": None}, {"idle": None, "late": "a"}) == ["late"]
+
+
+def test_a_continued_run_waits_for_its_machine_class_but_not_for_ever():
+    assert greeted(30.0, "b", {"early": "a"}, {"early": "a", "late": "b"}) == ["early", "late"]
+    assert greeted(30.0, "b", {"gone": "a"}, {"late": "b"}) == ["late"]
+    assert greeted(0.0, "b", {"early": "a"}) == ["early"]
+
+
+def test_tasks_are_meant_for_the_workers_that_were_not_left_out_and_stranded_when_those_are_gone():
+    two = {"one": "a", "two": "a"}
+    client = MadeUpClient(two, two, two, {"one": "a", "three": "a"})
+    workers = Workers(client, 30.0)
+    assert workers.capacity() == 2
+    first = workers.submit(print)
+    workers.leave_out("one")
+    assert workers.capacity() == 1
+    second = workers.submit(print)
+    assert client.meant == [None, ["two"]]
+    assert not workers.stranded(second)
+    assert workers.capacity() == 1
+    assert workers.stranded(second)
+    assert not workers.stranded(first)
+
+
+def test_a_cluster_whose_workers_were_all_left_out_is_given_up_after_the_wait():
+    workers = Workers(MadeUpClient({"one": "a"}), 0.0)
+    workers.leave_out("one")
+    time.sleep(0.01)
+    with pytest.raises(InstrumentError, match=r"reads right \(1 left out: their calibration failed\) for 0 s"):
+        workers.capacity()
 
 
 @pytest.fixture
@@ -269,10 +453,37 @@ def test_workers_without_the_resource_are_counted_and_take_no_cases(threads_clus
     [({}, r"none of 1 does; start workers with: dask worker ADDRESS"), ({"measure": 2}, "offers measure=2")],
 )
 def test_a_cluster_that_cannot_measure_one_at_a_time_is_refused(threads_cluster, offered, message):
-    with connect(ClusterOptions(scheduler=threads_cluster(offered))) as workers:
+    with connect(ClusterOptions(scheduler=threads_cluster(offered), worker_wait_s=0.3)) as workers:
         workers.client.wait_for_workers(1)
         with pytest.raises(UsageError, match=message):
             workers.greet(None, 1)
+
+
+def name_of_worker():
+    return distributed.get_worker().name
+
+
+def test_a_worker_that_is_left_out_gets_no_more_tasks(threads_cluster):
+    with connect(ClusterOptions(scheduler=threads_cluster({"measure": 1}, {"measure": 1}))) as workers:
+        workers.client.wait_for_workers(2)
+        assert workers.capacity() == 2
+        workers.leave_out(0)
+        assert workers.capacity() == 1
+        assert {workers.result_of(name_of_worker) for _ in range(5)} == {1}
+
+
+def test_a_worker_that_leaves_in_good_order_is_counted_for_its_task(threads_cluster):
+    with connect(ClusterOptions(scheduler=threads_cluster({"measure": 1}, {"measure": 1}))) as workers:
+        workers.client.wait_for_workers(2)
+        future = workers.submit(time.sleep, 1.0)
+        deadline = time.monotonic() + 60
+        at = []
+        while not at and time.monotonic() < deadline:
+            at = [address for address, keys in workers.client.processing().items() if future.key in keys]
+        assert len(at) == 1
+        workers.client.retire_workers(at)
+        assert workers.wait([future], 60.0) == [future]
+        assert workers.moves(future) == 1
 
 
 def test_a_cluster_without_workers_is_given_up_after_the_wait(threads_cluster):
@@ -340,9 +551,9 @@ def test_a_hundred_cases_survive_three_killed_workers_with_the_same_bits(tmp_pat
 
     def kill(count):
         if count in (15, 40, 65):
-            workers = dask_workers()
-            os.kill(workers[0].pid, signal.SIGKILL)
-            killed.append(workers[0].pid)
+            worker, _ = dask_workers(psutil.Process())[0]
+            os.kill(worker.pid, signal.SIGKILL)
+            killed.append(worker.pid)
 
     started = time.monotonic()
     summary, folder, told = run_in(tmp_path, HUNDRED, Watching(kill), cluster=LOCAL)

@@ -99,7 +99,9 @@ def test_what_the_promise_leaves_open_is_undecided(kernel, pairs, noise, expecte
 def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_question, expected):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=5)
     asked = []
-    monkeypatch.setattr(measure, "undecided", lambda kernel, pairs, noise: asked.append(len(pairs)) or open_question)
+    monkeypatch.setattr(
+        measure, "undecided", lambda kernel, pairs, noise, margin: asked.append(len(pairs)) or open_question
+    )
     timing = measure.measure_timing(bench, context_case(context=False), "batched")
     assert (len(timing.pairs), len(timing.noise_pairs)) == (expected, expected)
     assert timing.extended is open_question
@@ -108,5 +110,45 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
 
 def test_context_is_not_extended(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
-    monkeypatch.setattr(measure, "undecided", lambda kernel, pairs, noise: True)
+    monkeypatch.setattr(measure, "undecided", lambda *arguments: True)
     assert not measure.measure_timing(bench, context_case(), "batched").extended
+
+
+def test_kept_contended_replicates_ask_for_the_margin_of_the_gate():
+    from reports.kernel_criteria import CONTENDED_MARGIN
+
+    assert measure.CONTENDED_MARGIN == CONTENDED_MARGIN
+    pairs = pairs_of(15.0, 16.0)
+    assert measure.undecided("patch_extraction", pairs, STEADY) is False
+    assert measure.undecided("patch_extraction", pairs, STEADY, measure.CONTENDED_MARGIN) is True
+    assert measure.undecided("patch_extraction", pairs_of(8.0, 9.0), STEADY, measure.CONTENDED_MARGIN) is False
+
+
+def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
+    from reports.policy import read_policy
+
+    policy = read_policy()
+    assert {
+        "patch_extraction": (policy.speed.min_cold_speedup, policy.speed.min_speedup),
+        "reassembly": (None, policy.reassembly.min_speedup),
+    } == measure.PROMISED_SPEEDUPS
+
+
+def test_the_time_of_the_oracle_is_no_measured_time(bench):
+    case = context_case().case
+    bench.output(case, measure.ORACLE)
+    assert bench.measured_s == 0.0
+    bench.output(case, measure.REFERENCE)
+    assert bench.measured_s > 0.0
+
+
+def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkeypatch):
+    asked = []
+    ask = bench.ask
+    monkeypatch.setattr(
+        bench, "ask", lambda action, *rest, **fields: asked.append(action) or ask(action, *rest, **fields)
+    )
+    monkeypatch.setattr(measure, "busy_s", lambda: None)  # what else runs here repeats no replicate
+    bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=1, samples=1)
+    measure.measure_timing(bench, context_case(context=False), "batched")
+    assert asked == ["copy", "time", "time", "copy", "time", "time", "copy"]

@@ -75,3 +75,21 @@ def test_a_shortage_names_need_and_limit(nightly):
     shortage = memory_shortage(item, 2**20)
     assert shortage.reason == "skipped_memory"
     assert "a child may take 0.0 GiB" in shortage.message
+
+
+def test_what_another_package_registered_meets_nothing_unless_it_is_the_judged_one(nightly, monkeypatch):
+    monkeypatch.setattr(kernels, "registered", lambda: {"windows": "my_windows:windows"})
+    assert "windows" in {other.name for other in kernels.candidates("reassembly")}
+    items = plan_items(nightly, "batched")
+    assert "windows" not in {item.candidate for item in items if isinstance(item, (CaseItem, ProbeItem))}
+    judged = [item for item in plan_items(nightly, "windows") if isinstance(item, CaseItem)]
+    assert "windows" in {item.candidate for item in judged}
+
+
+def test_an_implementation_belongs_to_the_kernels_that_offer_it(monkeypatch):
+    monkeypatch.setattr(kernels, "registered", lambda: {"windows": "my_windows:windows"})
+    assert kernels.kernels_of("batched") == ("patch_extraction", "reassembly")
+    assert kernels.kernels_of("batched_xla") == ("patch_extraction",)
+    assert kernels.kernels_of("windows") == kernels.kernels_of("a.b:c") == ("patch_extraction",)
+    with pytest.raises(kernels.NotAvailableError, match="got 'widnows'"):
+        kernels.kernels_of("widnows")

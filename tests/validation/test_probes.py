@@ -220,3 +220,13 @@ def test_the_large_probed_cases_are_shared_by_threads():
     extraction, placement = (planned.case for planned in _probed(0)[2::2])
     assert extraction.batch * extraction.N**2 * extraction.gridsize**2 >= 2 * _RANGE_PIXELS
     assert placement.batch * placement.M**2 >= 2**20
+
+
+def test_the_threads_probe_asks_the_checkout_that_is_measured(scan_path, tmp_path, monkeypatch):
+    """Also where the command is started in a folder that holds another ``ptycho``."""
+    (tmp_path / "ptycho").mkdir()
+    (tmp_path / "ptycho" / "__init__.py").write_text("raise RuntimeError('the wrong ptycho')\n")
+    monkeypatch.chdir(tmp_path)
+    case = case_of("patch_extraction")
+    found = probes.run("threads", oracle.extract_patches, "batched", case, scan_path)
+    assert found.passed, found

@@ -104,3 +104,38 @@ def test_sources_that_changed_are_noticed(checkout):
     (checkout / "ptycho" / "new.py").write_text("1\n")
     with pytest.raises(UsageError, match="the kernel's sources changed while they were measured"):
         provenance.check_unchanged(str(checkout), recorded)
+
+
+@pytest.fixture
+def windows(tmp_path, monkeypatch):
+    """A module of somebody's, in the folder where the command is started."""
+    path = tmp_path / "my_windows.py"
+    path.write_text("def windows(**arguments):\n    return 1\n")
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_a_candidate_of_the_users_is_part_of_the_provenance(windows):
+    found = provenance.describe(None, {}, "my_windows:windows")
+    assert len(found.candidate_digest) == len(found.harness_digest) == 64
+    provenance.check_unchanged(None, found, "my_windows:windows")
+    windows.write_text(windows.read_text().replace("1", "2"))
+    with pytest.raises(UsageError, match="the candidate's sources changed while they were measured"):
+        provenance.check_unchanged(None, found, "my_windows:windows")
+
+
+def test_a_candidate_is_found_without_being_imported(tmp_path, monkeypatch):
+    package = tmp_path / "my_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (package / "fast.py").write_text("def windows():\n    return 1\n")
+    monkeypatch.chdir(tmp_path)
+    before = provenance.candidate_digest("my_package.fast:windows")
+    assert len(before) == 64
+    (package / "fast.py").write_text("def windows():\n    return 2\n")
+    assert provenance.candidate_digest("my_package.fast:windows") != before
+
+
+def test_a_candidate_of_the_projects_or_of_nobody_has_no_digest_of_its_own():
+    assert provenance.describe(None, {}).candidate_digest is None
+    assert provenance.candidate_digest("no_such_module_anywhere:f") is None

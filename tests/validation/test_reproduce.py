@@ -71,3 +71,15 @@ def test_a_case_of_a_run_is_shown_beside_what_was_recorded(tmp_path):
     refused = reproduce(case_id, "--from", tmp_path / "run", "--out", tmp_path / "out")
     assert refused.returncode == 2
     assert "must be the one of the run" in refused.stderr
+
+
+def test_a_probe_can_be_asked_again(tmp_path):
+    case_id = "patch_extraction-N8-g2-B5-c64-20x31-interior-s0"
+    held = reproduce(case_id, "--probe", "order")
+    assert held.returncode == 0, held.stderr
+    assert "ok       probe order:" in held.stdout
+    broken = reproduce(case_id, "--probe", "integer_slicing", "--candidate", WRONG)
+    assert "DIFFERS  probe integer_slicing:" in broken.stdout, broken.stderr
+    refused = reproduce(case_id, "--probe", "delta")
+    assert refused.returncode == 2
+    assert "--probe of patch_extraction must be one of gradient" in refused.stderr

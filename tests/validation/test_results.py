@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.validation.builders import make_calibration, make_manifest, make_result
 from validation import results
 from validation.errors import UsageError
-from validation.records import ProbeResult
+from validation.records import SCHEMA_VERSION, ProbeResult
 from validation.summary import summarise
 
 
@@ -100,10 +100,13 @@ def test_a_line_of_another_schema_is_refused_with_its_number(folder, text):
         folder.lines()
 
 
+PRESENT = f'"schema_version": "{SCHEMA_VERSION}"'
+
+
 def test_a_run_of_another_schema_version_is_refused(folder):
     path = folder.path / results.MANIFEST
-    path.write_text(path.read_text().replace('"schema_version": "1.2"', '"schema_version": "9.9"', 1))
-    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1 or 1\.2, got '9.9'"):
+    path.write_text(path.read_text().replace(PRESENT, '"schema_version": "9.9"', 1))
+    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1 or 1\.2 or 1\.3, got '9.9'"):
         results.RunFolder.open(folder.path)
 
 
@@ -186,7 +189,7 @@ OLD_PROBE |= {"figure": None, "limit": None, "detail": "", "schema_version": "1.
 
 def test_a_run_of_schema_1_0_is_read_and_its_probes_stay_out_of_the_overhead(folder):
     path = folder.path / results.MANIFEST
-    path.write_text(path.read_text().replace('"schema_version": "1.2"', '"schema_version": "1.0"'))
+    path.write_text(path.read_text().replace(PRESENT, '"schema_version": "1.0"'))
     folder.append(make_result("case-0"))
     head = {name: getattr(make_result(), name) for name in ("run_id", "started_at", "provenance")}
     with (folder.path / results.RESULTS).open("ab") as file:
@@ -200,5 +203,5 @@ def test_the_overhead_counts_cases_and_probes(folder):
     folder.append(make_result("case-0"))  # 1 of 2 s inside measured calls
     head = {name: getattr(make_result(), name) for name in ("run_id", "started_at", "provenance")}
     fields = {name: value for name, value in OLD_PROBE.items() if name != "kind"}
-    folder.append(ProbeResult(**{**fields, **head, "schema_version": "1.2"}, wall_s=6.0, measured_s=1.0))
+    folder.append(ProbeResult(**{**fields, **head, "schema_version": SCHEMA_VERSION}, wall_s=6.0, measured_s=1.0))
     assert summarise(folder).overhead_share == 0.75

@@ -250,3 +250,13 @@ def test_the_quick_reference_case_has_a_loop_that_is_timed_as_one_whatever_the_s
     sweep = catalogue.expand("quick", msgspec.structs.replace(SCAN, object_shape=shape), 0)
     case = next(p.case for p in sweep.cases if p.case.case_id == sweep.reference_case_id)
     assert 1000 <= case.batch * case.gridsize**2 <= 4000
+
+
+def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
+    from validation.kernels import KERNELS
+
+    assert len(KERNELS["reassembly"].candidates) > 1
+    chunk = 2**20 // 20**2  # the default of `shift_and_sum` at M 20
+    swept = [planned.case for planned in full.cases if planned.every_candidate and planned.case.kernel == "reassembly"]
+    assert any(case.M == 20 and case.batch > chunk and case.batch % chunk for case in swept)
+    assert "outside" in {case.pattern for case in swept}

@@ -115,3 +115,20 @@ def test_the_copy_is_timed_fresh_and_warm():
     assert len(fresh) == len(warm) == 5
     assert 0 < np.median(warm) < 1.0
     assert spent == pytest.approx(sum(fresh) + sum(warm))
+
+
+@pytest.mark.parametrize(("first_s", "later_s", "expected"), [(0.03, 0.06, 5), (0.06, 0.03, 1)])
+def test_the_first_long_call_decides_whether_there_are_more(scan_path, monkeypatch, first_s, later_s, expected):
+    monkeypatch.setattr(timing, "LONG_LOOP_PATCHES", 20)
+    monkeypatch.setattr(timing, "SLOW_CALL_S", 0.045)
+    sizes = []
+
+    def looped(**arguments):
+        sizes.append(len(arguments["global_offsets"]))
+        patches = oracle.extract_patches(**arguments)
+        if sizes[-1] > 1:
+            time.sleep(first_s if sizes.count(sizes[-1]) == 1 else later_s)
+        return patches
+
+    found, _ = arm(looped, scan_path, name="reference", batch=5)
+    assert len(found.samples_s) == expected
