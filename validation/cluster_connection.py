@@ -44,12 +44,16 @@ class Workers:
 
     def _known(self) -> dict[str, Any]:
         """Give what the scheduler knows of all workers, by their addresses."""
+        why = "its connection is closed"
+        found: dict[str, Any] | None = None
         try:
-            found: dict[str, Any] = self.client.scheduler_info()["workers"]
+            found = self.client.scheduler_info().get("workers")  # empty once the client has given up
         except OSError as error:
+            why = str(error)
+        if found is None:
             raise InstrumentError(
-                f"the scheduler of the cluster was lost ({error}); what was measured is kept, continue with --resume"
-            ) from None
+                f"the scheduler of the cluster was lost ({why}); what was measured is kept, continue with --resume"
+            )
         return found
 
     def all(self) -> dict[str, float]:
@@ -282,6 +286,11 @@ def connect(options: ClusterOptions) -> Iterator[Workers]:
         If it cannot be made or reached.
     """
     security = _security(options)
+    if options.scheduler is not None and options.scheduler.startswith("tls://") and options.tls_ca_file is None:
+        raise UsageError(  # Dask would say so too, and then wait a minute for the client that it did not make
+            f"the scheduler {options.scheduler} cannot be reached without TLS; give --tls-ca-file, --tls-cert and "
+            "--tls-key"
+        )
     with contextlib.ExitStack() as stack:
         address: Any = options.scheduler
         if address is None:

@@ -671,7 +671,7 @@ def test_a_running_cluster_is_used_over_tls_and_refuses_those_without(tmp_path, 
     arguments = ("run", "--sweep", tmp_path / "sweep.toml", "--scheduler", address)
     refused = validation(*arguments, "--out", tmp_path / "refused")
     assert refused.returncode == 2, refused.stderr
-    assert "cannot be reached" in refused.stderr.splitlines()[-1]
+    assert "cannot be reached" in refused.stderr.splitlines()[-1], refused.stderr
     done = validation(*arguments, "--out", tmp_path / "run", *flags)
     assert done.returncode == 0, done.stderr
     lines = results.RunFolder.open(tmp_path / "run").lines()
