@@ -25,7 +25,7 @@ MEANINGS: dict[CriterionId, str] = {
     "no code with them and computes in double precision.",
     "speed": "The time of a call once everything is warm; ten times was promised for 5000 groups, and the lower "
     "end of the measured interval must reach it after the noise of the machine is taken off.",
-    "cold_speed": "The time of the first call in a fresh process, compilation included; data preparation calls "
+    "cold_speed": "The time of the first call in a fresh process, whatever it compiles; data preparation calls "
     "the kernel once or twice, so this is what a user waits for.",
     "memory": "The highest point the memory reaches during a call; a fifth more than the old implementation is "
     "allowed, because a fast kernel that needs far more fails on large scans.",
