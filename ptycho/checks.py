@@ -10,8 +10,10 @@ import tensorflow as tf
 from ptycho.native import as_array
 
 
-def _tensor(value, name):
+def check_tensor(value, name):
     """Make a tensor of an argument; what cannot be one raises ValueError with the argument's name."""
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:  # TensorFlow takes no notice of the byte order
+        value = value.astype(value.dtype.newbyteorder("="))
     try:
         return tf.convert_to_tensor(value)
     except (ValueError, TypeError) as error:
@@ -34,12 +36,14 @@ def check_integer(name, value, minimum=None):
 
 
 def check_N_and_gridsize(N, gridsize):
-    """Raise ValueError unless N is an even positive integer and gridsize a positive one."""
-    if isinstance(N, bool) or not isinstance(N, int) or N < 2 or N % 2:
+    """Return both as Python's integers; raise ValueError unless N is even and positive and gridsize positive."""
+    if isinstance(N, bool) or not isinstance(N, (int, np.integer)) or N < 2 or N % 2:
         raise ValueError(f"N must be an even positive integer, got {N!r}")
-    if isinstance(gridsize, bool) or not isinstance(gridsize, int) or gridsize < 1:
+    if isinstance(gridsize, bool) or not isinstance(gridsize, (int, np.integer)) or gridsize < 1:
         raise ValueError(f"gridsize must be a positive integer, got {gridsize!r}")
+    N, gridsize = int(N), int(gridsize)
     check_memory(8 * (N * gridsize) ** 2, f"one group of patches (N {N}, gridsize {gridsize})")
+    return N, gridsize
 
 
 def check_object(gt_image):
@@ -48,7 +52,7 @@ def check_object(gt_image):
     A complex NumPy array stays one, for a tensor of it would be a copy; anything else becomes a tensor.
     """
     complex_array = type(gt_image) is np.ndarray and gt_image.dtype in (np.complex64, np.complex128)
-    image = gt_image if complex_array else _tensor(gt_image, "gt_image")
+    image = gt_image if complex_array else check_tensor(gt_image, "gt_image")
     shape = tf.TensorShape(image.shape)
     if shape.rank != 2 or 0 in tuple(shape):
         raise ValueError(f"gt_image must be a non-empty object of shape (H, W), got shape {tuple(shape)}")
@@ -62,11 +66,16 @@ def check_object(gt_image):
 
 
 def check_finite(offsets, name):
-    """Raise ValueError if an array of offsets holds a NaN or an infinity; a symbolic tensor cannot be looked at."""
-    if isinstance(offsets, np.ndarray):
-        bad = np.count_nonzero(~np.isfinite(offsets))
-        if bad:
-            raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
+    """Return offsets; raise ValueError if an array holds a NaN or an infinity.
+
+    A symbolic tensor is looked at when it runs, and raises InvalidArgumentError.
+    """
+    if not isinstance(offsets, np.ndarray):
+        return tf.debugging.check_numerics(offsets, f"{name} must be finite")
+    bad = np.count_nonzero(~np.isfinite(offsets))
+    if bad:
+        raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
+    return offsets
 
 
 def _real_offsets(offsets, name):
@@ -75,7 +84,7 @@ def _real_offsets(offsets, name):
     NumPy, because a dozen TensorFlow operations on a few numbers cost a millisecond.
     """
     if not tf.executing_eagerly():
-        tensor = tf.convert_to_tensor(offsets)
+        tensor = check_tensor(offsets, name)
         if not (tensor.dtype.is_floating or tensor.dtype.is_integer):
             raise ValueError(f"{name} must be real numbers, got {tensor.dtype.name}")
         return tensor if tensor.dtype == tf.float32 else tf.cast(tensor, tf.float64)
@@ -104,8 +113,7 @@ def flat_positions(offsets, name):
     value = _real_offsets(offsets, name)
     if len(value.shape) != 4 or tuple(value.shape[1:]) not in ((1, 2, 1), (1, 1, 2)):
         raise ValueError(f"{name} must have shape (P, 1, 2, 1) or (P, 1, 1, 2), got {tuple(value.shape)}")
-    check_finite(value, name)
-    return _library(value).reshape(value, [-1, 2])
+    return _library(value).reshape(check_finite(value, name), [-1, 2])
 
 
 def group_offsets(global_offsets, local_offsets, gridsize):
@@ -145,13 +153,15 @@ def group_offsets(global_offsets, local_offsets, gridsize):
             f"global_offsets and local_offsets must have the same number of groups, "
             f"got {total.shape[0]} and {local.shape[0]}"
         )
+    if library is tf:  # a number that is unknown here is known when the function runs
+        message = "global_offsets and local_offsets must have the same number of groups"
+        tf.debugging.assert_equal(tf.shape(total)[0], tf.shape(local)[0], message)
     if tuple(local.shape[1:]) == per_channel:
         local = library.transpose(local, [0, 3, 1, 2])  # (B, c, 1, 2)
     local = library.reshape(local, [-1, c, 2])
     with np.errstate(invalid="ignore"):  # infinities of both signs; refused below
         flat = _cast(library.reshape(total, [-1, 1, 2]) + local, np.float32)
-    check_finite(flat, "global_offsets + local_offsets")
-    return library.reshape(flat, [-1, 1, 2, 1])
+    return library.reshape(check_finite(flat, "global_offsets + local_offsets"), [-1, 1, 2, 1])
 
 
 def check_patch_size(N, B, c):
@@ -170,13 +180,12 @@ def check_flat_offsets(offsets_f, B, c):
     if None not in (count, B) and count != B * c:
         raise ValueError(f"offsets_f must hold B*c = {B}*{c} = {B * c} offsets, got {count}")
     positions = _cast(positions, np.float32)
-    check_finite(positions, "offsets_f in float32")
-    return positions
+    return check_finite(positions, "offsets_f in float32")
 
 
 def check_padded(gt_padded):
     """Return the padded object (1, H, W, 1) as a tensor; raise ValueError for any other shape or dtype."""
-    padded = _tensor(gt_padded, "gt_padded")
+    padded = check_tensor(gt_padded, "gt_padded")
     if padded.shape.rank != 4 or padded.shape[0] != 1 or padded.shape[3] != 1:
         raise ValueError(f"gt_padded must have shape (1, H, W, 1), got {padded.shape}")
     if padded.dtype not in (tf.complex64, tf.complex128):
@@ -197,9 +206,9 @@ def _check_canvas(positions, M):
 def check_patches(obj_tensor, global_offsets, M):
     """Return patches (P, N, N, 1) complex64 and positions (P, 2), checked against each other and M.
 
-    A NumPy array stays one: it may be large, and the eager path reads it in place.
+    A NumPy array stays one where execution is eager: it may be large, and is read in place.
     """
-    patches = obj_tensor if isinstance(obj_tensor, np.ndarray) else _tensor(obj_tensor, "obj_tensor")
+    patches = obj_tensor if isinstance(obj_tensor, np.ndarray) else check_tensor(obj_tensor, "obj_tensor")
     shape = tf.TensorShape(patches.shape)
     if shape.rank != 4 or shape[1] != shape[2] or shape[3] != 1:
         raise ValueError(f"obj_tensor must have shape (P, N, N, 1), got {tuple(patches.shape)}")
@@ -213,6 +222,17 @@ def check_patches(obj_tensor, global_offsets, M):
     if shape[1] is not None and shape[1] < M:
         raise ValueError(f"M must be at most N = {shape[1]}, got {M}")
     positions = flat_positions(global_offsets, "global_offsets")
+    if not tf.executing_eagerly():  # what is unknown here is known when the function runs
+        patches = tf.convert_to_tensor(patches)
+        count, size = tf.shape(patches)[0], tf.shape(patches)[1]
+        held = tf.shape(positions)[0]
+        checks = [
+            tf.debugging.assert_positive(count, "obj_tensor must hold at least one patch"),
+            tf.debugging.assert_greater_equal(size, M, "M must be at most N"),
+            tf.debugging.assert_equal(held, count, "global_offsets must hold one offset per patch"),
+        ]
+        with tf.control_dependencies([check for check in checks if check is not None]):  # None: known to hold
+            patches, positions = tf.identity(patches), tf.identity(positions)
     if None not in (shape[0], positions.shape[0]) and shape[0] != positions.shape[0]:
         raise ValueError(f"global_offsets must hold one offset per patch ({shape[0]}), got {positions.shape[0]}")
     if tf.executing_eagerly():

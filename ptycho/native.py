@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import itertools
 import logging
 import os
+import platform
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,9 +25,40 @@ except ImportError as error:  # not installed, or installed beside a NumPy it do
 _ALIGNMENT = 64  # bytes; what TensorFlow's own allocator gives
 
 
+_FLUSH_SUBNORMALS = 0x8040  # bits FTZ and DAZ of the x86 register MXCSR
+_MXCSR_WORD = 7  # of the eight 32-bit words of fenv_t, in glibc and musl on x86-64
+
+
 def available():
-    """Whether the compiled CPU kernels can be used here."""
-    return numba is not None
+    """Whether the compiled CPU kernels can be used here; NUMBA_DISABLE_JIT would run them in the interpreter."""
+    return numba is not None and not numba.config.DISABLE_JIT
+
+
+@functools.cache
+def _floating_point_environment():
+    """Functions of the C library that read and write this thread's; None where its layout is not known."""
+    library = ctypes.CDLL(None)
+    known = platform.system() == "Linux" and platform.machine() == "x86_64"
+    return (library.fegetenv, library.fesetenv) if known and hasattr(library, "fegetenv") else None
+
+
+@contextlib.contextmanager
+def flushed_subnormals(wanted=True):
+    """Take subnormal numbers for zero in this thread, as TensorFlow does in all of its own."""
+    functions = _floating_point_environment()
+    if not wanted or functions is None:
+        yield
+        return
+    read, write = functions
+    before, flushing = (ctypes.c_uint32 * 8)(), (ctypes.c_uint32 * 8)()
+    read(before)
+    flushing[:] = before
+    flushing[_MXCSR_WORD] |= _FLUSH_SUBNORMALS
+    write(flushing)
+    try:
+        yield
+    finally:
+        write(before)
 
 
 @functools.cache
@@ -61,22 +95,26 @@ def thread_count():
     return chosen or len(os.sched_getaffinity(0))
 
 
-def run_in_ranges(work, count, smallest):
+def run_in_ranges(work, count, smallest, flush=True):
     """Call ``work(first, last)`` on disjoint ranges that cover ``range(count)``, on all threads.
 
-    Ranges hold at least ``smallest`` items; a single one runs in the calling thread.
+    Ranges hold at least ``smallest`` items; a single one runs in the calling thread. With ``flush``
+    subnormal numbers count as zero meanwhile.
     """
+    work(0, 0)  # so that nothing is compiled or imported while subnormal numbers count as zero
     threads = min(thread_count(), max(1, count // smallest))
     if threads == 1:
-        work(0, count)
+        with flushed_subnormals(flush):
+            work(0, count)
         return
     parts = min(4 * threads, count // smallest)
     edges = [count * part // parts for part in range(parts + 1)]
     ranges = iter(list(itertools.pairwise(edges)))  # an iterator over a list may be shared by threads
 
     def work_on():
-        for first, last in ranges:
-            work(first, last)
+        with flushed_subnormals(flush):
+            for first, last in ranges:
+                work(first, last)
 
     with ThreadPoolExecutor(threads - 1) as pool:
         others = [pool.submit(work_on) for _ in range(threads - 1)]

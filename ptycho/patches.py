@@ -26,6 +26,7 @@ def _extract_groups(
     image,
     height,
     width,
+    border,
     offsets,
     one,
     N,
@@ -46,9 +47,10 @@ def _extract_groups(
 ):
     """Kernel: write the patches of the groups ``first..last``.
 
-    ``image`` is the padded object as a flat array of (real, imaginary) pairs, ``offsets`` (P, 2) [x, y] in
-    its precision, ``out`` and ``out64`` the (B, N, N, c) complex64 output as flat float32 and as flat
-    uint64; ``index`` is 0..N-1, the rest is scratch of one thread.
+    ``image`` is the object as a flat array of (real, imaginary) pairs, ``border`` the zeros around it that are
+    counted by the offsets but not stored, ``offsets`` (P, 2) [x, y] in its precision, ``out`` and ``out64`` the
+    (B, N, N, c) complex64 output as flat float32 and as flat uint64; ``index`` is 0..N-1, the rest is scratch of
+    one thread.
     """
     for b in range(first, last):
         for k in range(c):
@@ -60,12 +62,12 @@ def _extract_groups(
                 lower = np.floor(s)
                 wx[2 * (k * N + j)] = s - lower
                 wx[2 * (k * N + j) + 1] = s - lower
-                x0[k * N + j] = int(min(max(lower, -2.0), width))
+                x0[k * N + j] = int(min(max(lower, -2.0), width + 2 * border)) - border
                 contiguous = contiguous and x0[k * N + j] == x0[k * N] + j
                 s = index[j] + oy
                 lower = np.floor(s)
                 wy[k * N + j] = s - lower
-                y0[k * N + j] = int(min(max(lower, -2.0), height))
+                y0[k * N + j] = int(min(max(lower, -2.0), height + 2 * border)) - border
             regular[k] = contiguous and x0[k * N] >= 0 and x0[k * N] + N < width
         for i in range(N):
             for k in range(c):
@@ -115,8 +117,8 @@ def _extract_groups(
                         strided[j] = row[j]
 
 
-def _extract_native(padded, positions, N, B, c, chunk_size):
-    """Patches (B, N, N, c) of the padded object (H, W), both NumPy arrays; positions (B*c, 2) float32."""
+def _extract_native(padded, border, positions, N, B, c, chunk_size):
+    """Patches (B, N, N, c) of the object (H, W), both NumPy arrays; positions (B*c, 2) float32."""
     real = np.float32 if padded.dtype == np.complex64 else np.float64
     height, width = padded.shape
     image = padded.reshape(-1).view(real)
@@ -126,7 +128,7 @@ def _extract_native(padded, positions, N, B, c, chunk_size):
     def work(first, last):
         rows = np.empty(2 * N * c, np.float32)
         native.compiled(_extract_groups)(
-            image, height, width, offsets, real(1), N, c, first, last, np.arange(N, dtype=real),
+            image, height, width, border, offsets, real(1), N, c, first, last, np.arange(N, dtype=real),
             np.empty(N * c, np.int64), np.empty(N * c, np.int64), np.empty(2 * N * c, real), np.empty(N * c, real),
             np.empty(c, np.bool_), np.empty(8 * N, real), rows, rows.view(np.uint64),
             out.reshape(-1).view(np.float32), out.reshape(-1).view(np.uint64),
@@ -138,17 +140,19 @@ def _extract_native(padded, positions, N, B, c, chunk_size):
             for part in np.array_split(out.reshape(-1), threads):
                 pool.submit(native.touch, part)
             work(0, 0)
-    native.run_in_ranges(work, B, min(chunk_size, max(1, _RANGE_PIXELS // (N * N * c))))
+    # The loop rounds a float64 sample outside of TensorFlow, where subnormal numbers are kept.
+    smallest = min(chunk_size, max(1, _RANGE_PIXELS // (N * N * c)))
+    native.run_in_ranges(work, B, smallest, flush=real is np.float32)
     return out
 
 
-def _scatter_groups(upstream, N, B, c, offsets, one, index, canvas, height, width):
-    """Kernel: add each pixel of ``upstream`` (B, N, N, c) to the four pixels it was sampled from.
+def _scatter_groups(upstream, N, first, last, c, offsets, one, index, canvas, height, width):
+    """Kernel: add each pixel of the groups ``first..last`` to the four pixels it was sampled from.
 
-    The transpose of `_extract_groups`, with the same weights; ``upstream`` and ``canvas`` are flat arrays of
-    (real, imaginary) pairs.
+    The transpose of `_extract_groups`, with the same weights; ``upstream`` (B, N, N, c) and ``canvas`` are flat
+    arrays of (real, imaginary) pairs.
     """
-    for b in range(B):
+    for b in range(first, last):
         for k in range(c):
             ox = offsets[b * c + k, 0]
             oy = offsets[b * c + k, 1]
@@ -170,17 +174,21 @@ def _scatter_groups(upstream, N, B, c, offsets, one, index, canvas, height, widt
                                 canvas[2 * (y * width + x) + part] += weight * upstream[pixel + part]
 
 
-def _gradient_native(upstream, padded, positions):
+def _gradient_native(upstream, shape, dtype, positions):
     """Gradient for the padded object (H, W) of ``upstream`` (B, N, N, c); positions (B*c, 2) float32."""
     B, N, _, c = upstream.shape
-    real = np.float32 if padded.dtype == np.complex64 else np.float64
-    height, width = padded.shape
-    canvas = native.empty_aligned(padded.shape, padded.dtype)
+    real = np.float32 if dtype == np.complex64 else np.float64
+    height, width = shape
+    canvas = native.empty_aligned(shape, dtype)
     canvas.fill(0)
-    native.compiled(_scatter_groups)(
-        np.ascontiguousarray(upstream).reshape(-1).view(np.float32), N, B, c, positions.astype(real), real(1),
-        np.arange(N, dtype=real), canvas.reshape(-1).view(real), height, width,
-    )  # fmt: skip
+
+    def work(first, last):
+        native.compiled(_scatter_groups)(
+            upstream.reshape(-1).view(np.float32), N, first, last, c, positions.astype(real), real(1),
+            np.arange(N, dtype=real), canvas.reshape(-1).view(real), height, width,
+        )  # fmt: skip
+
+    native.run_in_ranges(work, B, max(B, 1))  # one range: groups overlap on the canvas
     return canvas
 
 
@@ -193,8 +201,11 @@ def _source(count, offset, limit):
     return tf.cast(clamped, tf.int32), coordinate - lower
 
 
-def _extract_graph(padded, positions, N):
-    """Patches (B, N, N, c) of the padded object (H, W) for positions (B, c, 2), as TensorFlow operations."""
+def _extract_graph(padded, positions, N, rounded=True):
+    """Patches (B, N, N, c) of the padded object (H, W) for positions (B, c, 2), as TensorFlow operations.
+
+    They are complex64 or, unless ``rounded``, of the precision of the object.
+    """
     real = padded.dtype.real_dtype
     positions = tf.stop_gradient(tf.cast(positions, real))
     height, width = tf.shape(padded)[0], tf.shape(padded)[1]
@@ -212,7 +223,7 @@ def _extract_graph(padded, positions, N):
         pixels = tf.reshape(plane, [-1])
         a, b, c, d = (tf.where(inside, tf.gather(pixels, flat), 0) for flat, inside in corners)
         sample = ((1 - wx) * (1 - wy)) * a + (wx * (1 - wy)) * b + ((1 - wx) * wy) * c + (wx * wy) * d
-        return tf.cast(sample, tf.float32)
+        return tf.cast(sample, tf.float32) if rounded else sample
 
     return tf.complex(blend(tf.math.real(padded)), blend(tf.math.imag(padded)))
 
@@ -227,7 +238,8 @@ def _extract_in_chunks(padded, positions, N, B, c, chunk_size):
         count = min(chunk_size, B - first)
         chunk = positions[first * c : (first + count) * c].reshape(count, c, 2)
         chunk = np.pad(chunk, [(0, chunk_size - count), (0, 0), (0, 0)])
-        out[first : first + count] = native.as_array(_extract_jit(padded, chunk, N))[:count]
+        # NumPy rounds complex128 as the loop has it rounded; TensorFlow would flush subnormal results to zero.
+        out[first : first + count] = native.as_array(_extract_jit(padded, chunk, N, rounded=False))[:count]
     return out
 
 
@@ -249,12 +261,12 @@ def _default_engine(gt_padded):
     return "native" if native.available() and not on_gpu else "xla"
 
 
-def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
+def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None, border=0):
     """Extract all patches; see `ptycho.raw_data._get_image_patches_batched`.
 
     Parameters
     ----------
-    gt_padded : tensor, shape (1, H, W, 1), complex64 or complex128
+    gt_padded : tensor or array, shape (1, H, W, 1), complex64 or complex128
     positions : tensor, shape (B*c, 2), float32
         [x, y] in pixels.
     N, B, c : int
@@ -263,6 +275,8 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
         Groups that are worked on at a time; bounds the extra memory and does not change a bit.
     engine : {'native', 'xla'}, optional
         Default: 'native' where it can be used (eager, no object on a GPU, numba installed), else 'xla'.
+    border : int
+        Zeros around the object that the positions count but that are not stored; for an array and engine 'native'.
 
     Returns
     -------
@@ -278,27 +292,41 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None):
         _check_size(gt_padded.shape)
         return _extract_jit(tf.squeeze(gt_padded, [0, 3]), tf.reshape(positions, [-1, c, 2]), N)
     chunk_size = chunk_size or default_chunk_size(N, c)
-    if engine is None:
-        engine = _default_engine(gt_padded)
+    engine = engine or _default_engine(gt_padded)
+    if border and not (engine == "native" and isinstance(gt_padded, np.ndarray)):
+        raise ValueError("a border that is not stored needs an array and engine 'native'")
     if engine == "xla":
         _check_size(gt_padded.shape)
     host_positions = native.as_array(positions)
 
-    @tf.custom_gradient
-    def run(padded):
-        def gradient(upstream):
-            if engine == "native":
-                host = _gradient_native(native.as_array(upstream), native.as_array(padded), host_positions)
-                return native.as_tensor(host)
-            with tf.GradientTape() as tape:
-                tape.watch(padded)
-                result = _extract_jit(padded, host_positions.reshape(B, c, 2), N)
-            return tape.gradient(result, padded, output_gradients=upstream)
-
+    def forward(padded):
+        if not tf.executing_eagerly():  # a second derivative inside tf.function, or a Jacobian
+            return _extract_jit(padded, host_positions.reshape(B, c, 2), N)
         if engine == "native":
-            host = _extract_native(native.as_array(padded), host_positions, N, B, c, chunk_size)
+            host = _extract_native(native.as_array(padded), border, host_positions, N, B, c, chunk_size)
         else:
             host = _extract_in_chunks(padded, host_positions, N, B, c, chunk_size)
-        return native.as_tensor(host), gradient
+        return native.as_tensor(host)
 
+    def backward(upstream, padded):
+        if engine == "native" and tf.executing_eagerly():
+            return native.as_tensor(
+                _gradient_native(native.as_array(upstream), padded.shape, padded.dtype.as_numpy_dtype, host_positions)
+            )
+        with tf.GradientTape() as tape:
+            tape.watch(padded)
+            result = _extract_jit(padded, host_positions.reshape(B, c, 2), N)
+        return tape.gradient(result, padded, output_gradients=upstream)
+
+    # Extraction is linear: the gradient of its gradient is extraction again, as often as one likes.
+    @tf.custom_gradient
+    def run(padded):
+        @tf.custom_gradient
+        def gradient(upstream):
+            return backward(upstream, padded), run
+
+        return forward(padded), lambda upstream: gradient(tf.convert_to_tensor(upstream))
+
+    if isinstance(gt_padded, np.ndarray):  # no tape watches an array
+        return forward(gt_padded[0, :, :, 0])
     return run(tf.squeeze(gt_padded, [0, 3]))

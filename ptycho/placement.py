@@ -137,10 +137,16 @@ def place_native(patches, offsets, M, pad, canvas, count):
     native.run_in_ranges(work, height, max(height, 1) if P * M * M < 2**20 else -(-height // native.thread_count()))
 
 
-def _windows(parts, offsets, pad, M):
-    """Sample moved parts (K, M, M) where they reach: values (K, M+3, M+3), canvas rows and columns (K, M+3)."""
+def _windows(parts, offsets, present, pad, M, counted):
+    """Sample moved parts (K, M, M) where they reach; canvas rows and columns (K, M+3) last.
+
+    The samples (K, M+3, M+3) come in a tuple; the second, there if ``counted``, is of parts that hold ``present``
+    (K,) everywhere: one, or zero for a part that only fills up the chunk.
+    """
     real = offsets.dtype
-    bordered = tf.pad(parts, [[0, 0], [_MARGIN, _MARGIN], [_MARGIN, _MARGIN]])
+
+    def bordered(plane):
+        return tf.pad(plane, [[0, 0], [_MARGIN, _MARGIN], [_MARGIN, _MARGIN]])
 
     def source(shift):
         first = tf.cast(tf.floor(shift), tf.int32) + pad - 1
@@ -164,36 +170,49 @@ def _windows(parts, offsets, pad, M):
             + (wx * wy) * corner(y0 + 1, x0 + 1)
         )
 
-    return tf.complex(blend(tf.math.real(bordered)), blend(tf.math.imag(bordered))), rows, columns
+    total = tf.complex(blend(bordered(tf.math.real(parts))), blend(bordered(tf.math.imag(parts))))
+    if not counted:
+        return (total,), rows, columns
+    count = blend(bordered(tf.broadcast_to(present[:, tf.newaxis, tf.newaxis], tf.shape(parts))))
+    return (total, tf.complex(count, tf.zeros_like(count))), rows, columns
 
 
 _windows_jit = tf.function(_windows, jit_compile=True)
 
 
-def place_graph(parts, offsets, pad, size, chunk_size):
+def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
     """Canvas (size, size) of parts (P, M, M) complex64 moved by offsets (P, 2), as TensorFlow operations.
 
     Works with unknown P and a ``size`` known only when it runs; ``chunk_size`` parts are in work at a time.
+    Returns that canvas and, if ``counted``, the same of parts of ones (else None).
     """
     M = parts.shape[1]
     chunk_size = max(chunk_size, 2)  # for a batch of one XLA contracts in another order
     total = tf.shape(parts)[0]
     chunks = (total + chunk_size - 1) // chunk_size
-    wide = size + 2 * _MARGIN  # the skirt of a patch at the rim falls on the margin
+    wide = tf.cast(size + 2 * _MARGIN, tf.int64)  # the skirt of a patch at the rim falls on the margin
 
-    def add_chunk(index, canvas):
+    def add_chunk(index, canvases):
         first = index * chunk_size
         chunk = parts[first : first + chunk_size]
         missing = chunk_size - tf.shape(chunk)[0]  # one size for all chunks: compiled once
+        present = tf.cast(tf.range(chunk_size) < chunk_size - missing, offsets.dtype)
         chunk = tf.ensure_shape(tf.pad(chunk, [[0, missing], [0, 0], [0, 0]]), [chunk_size, M, M])
         shifts = tf.pad(offsets[first : first + chunk_size], [[0, missing], [0, 0]])
-        values, rows, columns = _windows_jit(chunk, tf.ensure_shape(shifts, [chunk_size, 2]), pad, M)
-        pixels = (rows[:, :, tf.newaxis] + _MARGIN) * wide + columns[:, tf.newaxis, :] + _MARGIN
-        canvas = tf.tensor_scatter_nd_add(canvas, tf.reshape(pixels, [-1, 1]), tf.reshape(values, [-1]))
-        return index + 1, canvas
+        shifts = tf.ensure_shape(shifts, [chunk_size, 2])
+        samples, rows, columns = _windows_jit(chunk, shifts, present, pad, M, counted)
+        rows, columns = (tf.cast(pixel, tf.int64) + _MARGIN for pixel in (rows, columns))
+        pixels = tf.reshape(rows[:, :, tf.newaxis] * wide + columns[:, tf.newaxis, :], [-1, 1])
+        canvases = tuple(
+            tf.tensor_scatter_nd_add(canvas, pixels, tf.reshape(values, [-1]))
+            for canvas, values in zip(canvases, samples, strict=True)
+        )
+        return index + 1, canvases
 
-    canvas = tf.zeros([wide * wide], parts.dtype)
-    _, canvas = tf.while_loop(
-        lambda index, _: index < chunks, add_chunk, [tf.constant(0), canvas], parallel_iterations=1
+    empty = tuple(tf.zeros([wide * wide], parts.dtype) for _ in range(1 + counted))
+    _, canvases = tf.while_loop(
+        lambda index, _: index < chunks, add_chunk, [tf.constant(0), empty], parallel_iterations=1
     )
-    return tf.reshape(canvas, [wide, wide])[_MARGIN : _MARGIN + size, _MARGIN : _MARGIN + size]
+    inside = slice(_MARGIN, _MARGIN + size)
+    canvases = [tf.reshape(canvas, [wide, wide])[inside, inside] for canvas in canvases]
+    return canvases[0], canvases[1] if counted else None

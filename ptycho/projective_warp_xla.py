@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from ptycho.checks import check_tensor
+
 INTERPOLATIONS = ("bilinear", "nearest")
 FILL_MODES = ("zeros", "edge")
 
@@ -96,8 +98,8 @@ def translate_xla(images, translations, interpolation="bilinear", fill_mode="zer
     ValueError
         If a rank, size, dtype or option is not one of the above.
     """
-    images = tf.convert_to_tensor(images)
-    translations = tf.convert_to_tensor(translations)
+    images = check_tensor(images, "images")
+    translations = check_tensor(translations, "translations")
     if images.shape.rank != 4:
         raise ValueError(f"images must have shape (b, H, W, channels), got {images.shape}")
     if images.dtype not in (tf.float32, tf.float64, tf.complex64, tf.complex128):
@@ -109,9 +111,9 @@ def translate_xla(images, translations, interpolation="bilinear", fill_mode="zer
     batch, rows = images.shape[0], translations.shape[0]
     if batch is not None and rows is not None and rows not in (1, batch):
         raise ValueError(f"translations must have 1 row or one per image ({batch}), got {rows}")
-    if interpolation not in INTERPOLATIONS:
+    if not isinstance(interpolation, str) or interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {INTERPOLATIONS}, got {interpolation!r}")
-    if fill_mode not in FILL_MODES:
+    if not isinstance(fill_mode, str) or fill_mode not in FILL_MODES:
         raise ValueError(f"fill_mode must be one of {FILL_MODES}, got {fill_mode!r}")
     run = _translate_jit if use_jit else _translate
     return run(images, translations, interpolation, fill_mode)

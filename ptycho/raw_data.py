@@ -169,6 +169,8 @@ class RawData:
         for name, value in (("n_groups", n_groups), ("gridsize", gridsize), ("neighbor_count", neighbor_count)):
             check_integer(name, value)
         check_integer("seed", seed, 0)
+        # Python's integers: a product of NumPy's wraps round, and one with a huge number has no type.
+        n_groups, gridsize, neighbor_count = int(n_groups), int(gridsize), int(neighbor_count)
         c = gridsize * gridsize
         count = len(self.xcoords)
         if n_groups < 0:
@@ -246,8 +248,7 @@ def get_image_patches(gt_image, global_offsets, local_offsets, N=None, gridsize=
                 stacklevel=2,
             )
         return _get_image_patches_iterative(gt_padded, offsets_f, N, B, c)
-    chunk_size = setting("patch_extraction_batch_size", None, config)
-    return _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chunk_size)
+    return _get_image_patches_batched(gt_padded, offsets_f, N, B, c, chosen_chunk_size(config))
 
 
 def prepare(gt_image, global_offsets, local_offsets, N=None, gridsize=None, config=None):
@@ -260,20 +261,35 @@ def prepare(gt_image, global_offsets, local_offsets, N=None, gridsize=None, conf
     N, B, c : int
         ``B`` is None where it is unknown (inside ``tf.function``).
     """
-    N = setting("N", N, config)
-    gridsize = setting("gridsize", gridsize, config)
-    check_N_and_gridsize(N, gridsize)
+    image, offsets_f, N, B, c = check_arguments(gt_image, global_offsets, local_offsets, N, gridsize, config)
+    return pad_object(image, N), offsets_f, N, B, c
+
+
+def check_arguments(gt_image, global_offsets, local_offsets, N=None, gridsize=None, config=None):
+    """Check the arguments of `get_image_patches` and flatten the offsets.
+
+    Returns
+    -------
+    image : array or tensor, shape (H, W), complex64 or complex128
+        An array only where ``gt_image`` is one.
+    offsets_f, N, B, c
+        As `prepare` returns them.
+    """
+    N, gridsize = check_N_and_gridsize(setting("N", N, config), setting("gridsize", gridsize, config))
     image = check_object(gt_image)
     offsets_f = group_offsets(global_offsets, local_offsets, gridsize)
-    # Inside a gradient tape or tf.function the padding has to be an operation of TensorFlow, and padding two axes
-    # takes a third of the time of padding four; the others are added without a copy.
-    if isinstance(gt_image, np.ndarray) and tf.executing_eagerly():
-        gt_padded = native.as_tensor(_with_border(native.as_array(image), N // 2)[np.newaxis, :, :, np.newaxis])
-    else:
-        gt_padded = tf.expand_dims(tf.expand_dims(tf.pad(image, [[N // 2, N // 2]] * 2), 0), -1)
     c = gridsize * gridsize
     B = None if offsets_f.shape[0] is None else offsets_f.shape[0] // c
-    return gt_padded, offsets_f, N, B, c
+    return image, offsets_f, N, B, c
+
+
+def pad_object(image, N):
+    """Put ``N // 2`` zeros around an object (H, W); return it as a tensor (1, H + 2*(N//2), W + 2*(N//2), 1)."""
+    # Inside a gradient tape or tf.function the padding has to be an operation of TensorFlow, and padding two axes
+    # takes a third of the time of padding four; the others are added without a copy.
+    if isinstance(image, np.ndarray) and tf.executing_eagerly():
+        return native.as_tensor(_with_border(native.as_array(image), N // 2)[np.newaxis, :, :, np.newaxis])
+    return tf.expand_dims(tf.expand_dims(tf.pad(image, [[N // 2, N // 2]] * 2), 0), -1)
 
 
 def _with_border(image, width):
@@ -318,6 +334,12 @@ def setting(name, argument, config):
     if config is not None:
         return getattr(_model_of(config), name)
     return params.get(name)
+
+
+def chosen_chunk_size(config):
+    """Return the groups in work at a time; a legacy dictionary of before that setting lacks its key."""
+    name = "patch_extraction_batch_size"
+    return None if config is None and name not in params.cfg else setting(name, None, config)
 
 
 def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):

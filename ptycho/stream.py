@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
+from ptycho import native
 from ptycho.checks import check_flat_offsets
 from ptycho.patches import extract
-from ptycho.raw_data import prepare, setting
+from ptycho.raw_data import check_arguments, chosen_chunk_size, pad_object, setting
 
 
 def iter_patches(gt_image, global_offsets, local_offsets, batch_size, N=None, gridsize=None, config=None):
@@ -15,7 +17,8 @@ def iter_patches(gt_image, global_offsets, local_offsets, batch_size, N=None, gr
     Parameters
     ----------
     gt_image, global_offsets, local_offsets, N, gridsize, config
-        As in `ptycho.raw_data.get_image_patches`; the batched implementation is always used.
+        As in `ptycho.raw_data.get_image_patches`; the batched implementation is always used. An array is read
+        where it is: do not write to it before the last step.
     batch_size : int
         Groups per step; the last step may hold fewer.
 
@@ -27,18 +30,26 @@ def iter_patches(gt_image, global_offsets, local_offsets, batch_size, N=None, gr
     Raises
     ------
     ValueError
-        If an argument does not have the form that `get_image_patches` expects. Raised before the first step.
+        If an argument does not have the form that `get_image_patches` expects, or inside ``tf.function``. Raised
+        before the first step.
     """
+    if not tf.executing_eagerly():
+        raise ValueError("iter_patches works eagerly only; inside tf.function call get_image_patches")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}")
-    gt_padded, offsets_f, N, B, c = prepare(gt_image, global_offsets, local_offsets, N, gridsize, config)
+    image, offsets_f, N, B, c = check_arguments(gt_image, global_offsets, local_offsets, N, gridsize, config)
     positions = check_flat_offsets(offsets_f, B, c)
-    chunk_size = setting("patch_extraction_batch_size", None, config)
+    chunk_size = chosen_chunk_size(config)
+    if isinstance(image, np.ndarray) and native.available():  # a padded copy would cost a short stream a tenth
+        source, border = native.as_array(image)[np.newaxis, :, :, np.newaxis], N // 2
+    else:
+        source, border = pad_object(image, N), 0
 
     def steps():
         for first in range(0, B, batch_size):
             count = min(batch_size, B - first)
-            yield extract(gt_padded, positions[first * c : (first + count) * c], N, count, c, chunk_size)
+            chosen = positions[first * c : (first + count) * c]
+            yield extract(source, chosen, N, count, c, chunk_size, border=border)
 
     return steps()
 

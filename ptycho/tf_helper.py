@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ptycho import native
-from ptycho.checks import check_integer, check_patches
+from ptycho.checks import check_integer, check_patches, check_tensor
 from ptycho.placement import place_graph, place_native
 from ptycho.projective_warp_xla import translate_xla
 
@@ -27,6 +27,11 @@ def _flat_to_channel(patches, channels):
 
 def pad(images, size):
     """Put ``size`` pixels of zeros around images (b, H, W, channels); dtype is kept."""
+    images = check_tensor(images, "images")
+    if images.shape.rank != 4:
+        raise ValueError(f"images must have shape (b, H, W, channels), got {images.shape}")
+    if not tf.is_tensor(size):
+        check_integer("size", size, 0)
     return tf.pad(images, [[0, 0], [size, size], [size, size], [0, 0]])
 
 
@@ -62,7 +67,7 @@ def _central_part(obj_tensor, M):
 def _adjusted_offsets(positions):
     """Subtract the mean of positions (P, 2); return float32 offsets and the even padding that holds them."""
     center = tf.cast(tf.reduce_mean(tf.cast(positions, tf.float64), axis=0), tf.float32)
-    adjusted = tf.cast(positions, tf.float32) - center
+    adjusted = tf.stop_gradient(tf.cast(positions, tf.float32) - center)
     size = tf.cast(tf.math.ceil(tf.reduce_max(tf.abs(adjusted))), tf.int32)
     return adjusted, size + size % 2
 
@@ -146,8 +151,8 @@ def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
     def central(patches):
         return tf.ensure_shape(_central_part(patches, M)[..., 0], [None, M, M])
 
-    def by_operations(parts):
-        return place_graph(parts, adjusted, size, M + 2 * size, chunk_size)
+    def by_operations(parts, counted=False):
+        return place_graph(parts, adjusted, size, M + 2 * size, chunk_size, counted)
 
     if tf.executing_eagerly() and native.available():
         extent = M + 2 * int(size)
@@ -164,7 +169,7 @@ def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
             def gradient(upstream):
                 with tf.GradientTape() as tape:
                     tape.watch(patches)
-                    total = by_operations(central(patches))
+                    total, _ = by_operations(central(patches))
                 return tape.gradient(total, patches, output_gradients=upstream)
 
             return place(patches), gradient
@@ -172,5 +177,4 @@ def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
         # No tape watches an array, and custom_gradient would copy it.
         total = place(patches) if isinstance(patches, np.ndarray) else place_on_tape(patches)
         return total, tf.complex(count, tf.zeros_like(count)) if counted else None
-    parts = central(patches)
-    return by_operations(parts), by_operations(tf.ones_like(parts)) if counted else None
+    return by_operations(central(patches), counted)

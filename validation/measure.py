@@ -51,6 +51,12 @@ PROMISED_SPEEDUPS: dict[Kernel, tuple[float | None, float | None]] = {
 }
 # Processor time of others, in cores, above which a replicate counts as contended.
 CONTENDED_CORES = 0.25
+# Involuntary context switches of an arm, so many and so many a second, above which a replicate counts as contended if
+# they come that much faster than in the quietest replicate of the arm: one with more threads than processors, such as
+# JAX, is switched away by itself. Measured on two cores: 0 to 80 a second on a quiet machine, 125 to 200 beside work.
+CONTENDED_SWITCHES = 20
+CONTENDED_SWITCHES_PER_S = 100.0
+CONTENDED_SWITCHES_RATIO = 3.0
 # How much more than promised the gate asks for where contended replicates were kept.
 CONTENDED_MARGIN = 2.0
 
@@ -242,6 +248,33 @@ def _pair(
     return pair, others
 
 
+class Contention:
+    """Which replicates of a case other work disturbed."""
+
+    def __init__(self) -> None:
+        self._lowest: dict[str, float] = {}
+
+    def disturbed(self, pair: TimingPair, others: float) -> bool:
+        """Whether others took processors from a replicate, or its threads were switched away.
+
+        ``others`` is the processor time of others in cores. The rates of all replicates asked about are remembered.
+        """
+        arms = [(arm, _switches_per_s(arm)) for arm in (pair.reference, pair.candidate)]
+        for arm, rate in arms:
+            self._lowest[arm.implementation] = min(rate, self._lowest.get(arm.implementation, rate))
+        return others > CONTENDED_CORES or any(
+            arm.involuntary_switches >= CONTENDED_SWITCHES
+            and rate > CONTENDED_SWITCHES_PER_S
+            and rate > CONTENDED_SWITCHES_RATIO * self._lowest[arm.implementation]
+            for arm, rate in arms
+        )
+
+
+def _switches_per_s(arm: ArmTiming) -> float:
+    """Involuntary context switches per second of the samples."""
+    return arm.involuntary_switches / max(sum(arm.samples_s) * arm.calls_per_sample, 1e-9)
+
+
 def _times(timing: ArmTiming) -> tuple[float, float]:
     """First call and steady state of an arm, seconds."""
     return timing.first_call_s, median(timing.samples_s)
@@ -285,6 +318,7 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
     pairs: list[TimingPair] = []
     noise: list[TimingPair] = []
     copies: list[CopyReply] = []
+    contention = Contention()
     rejected = kept = 0
 
     def copy() -> None:
@@ -307,7 +341,7 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
                 contended = f", {rejected} contended" if rejected else ""
                 bench.step(f"replicate {number} of {len(schedule)}{round_name}{contended}")
                 pair, others = _pair(bench, case, order, reference, candidate)
-                if others <= CONTENDED_CORES:
+                if not contention.disturbed(pair, others):
                     break
                 if spare == 0:
                     kept += 1

@@ -42,7 +42,7 @@ class ModelConfig:
 
     N: int = 64
     gridsize: int = 1
-    use_batched_patch_extraction: bool = True
+    use_batched_patch_extraction: bool = False
     patch_extraction_batch_size: int | None = None
 
     def __post_init__(self) -> None:
@@ -128,7 +128,15 @@ def legacy_items(config: ModelConfig | TrainingConfig | InferenceConfig) -> dict
     -------
     dict
         Legacy key to value; the fields of ``config.model`` stand beside the others.
+
+    Raises
+    ------
+    TypeError
+        If ``config`` is not one of the configuration records.
     """
+    if not isinstance(config, (ModelConfig, _DataConfig)):
+        got = f"the class {config.__name__}" if isinstance(config, type) else type(config).__name__
+        raise TypeError(f"config must be a ModelConfig, TrainingConfig or InferenceConfig, got {got}")
     items: dict[str, Any] = {}
     for entry in dataclasses.fields(config):
         value = getattr(config, entry.name)
@@ -151,8 +159,8 @@ def update_legacy_dict(cfg: MutableMapping[str, Any], config: ModelConfig | Trai
     Raises
     ------
     TypeError
-        If ``config`` is not one of the configuration records. ``cfg`` is then unchanged.
+        If ``cfg`` is no dictionary or ``config`` is not one of the configuration records. ``cfg`` is then unchanged.
     """
-    if not isinstance(config, (ModelConfig, _DataConfig)):
-        raise TypeError(f"config must be a ModelConfig, TrainingConfig or InferenceConfig, got {type(config).__name__}")
+    if not isinstance(cfg, MutableMapping):
+        raise TypeError(f"cfg must be a dictionary, got {type(cfg).__name__}")
     cfg.update(legacy_items(config))

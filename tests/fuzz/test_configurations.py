@@ -39,7 +39,7 @@ def test_what_is_no_configuration_is_refused_and_nothing_written(config):
     with pytest.raises(TypeError, match="config must be a ModelConfig"):
         update_legacy_dict(cfg, config)
     assert cfg == {"mine": 1}
-    with pytest.raises(TypeError, match="dataclass"):
+    with pytest.raises(TypeError, match="config must be a ModelConfig"):
         legacy_items(config)
 
 

@@ -2,6 +2,9 @@
 
 import functools
 import logging
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -127,3 +130,17 @@ def test_the_iterative_implementation_is_deprecated_once_the_batched_one_is_the_
     if default:
         assert VARIABLE in str(caught["0"][0].message)
         assert caught["0"][0].filename == __file__
+
+
+def test_a_legacy_dictionary_of_before_the_chunk_size_works(monkeypatch):
+    older = {key: value for key, value in params.cfg.items() if key != "patch_extraction_batch_size"}
+    monkeypatch.setattr(params, "cfg", older)
+    offsets = to_offsets(make_positions("interior", 4, 83, 71), 1)
+    patches = raw_data.get_image_patches(make_object(), *offsets, N=np.int64(8), gridsize=np.int64(1))
+    assert patches.shape == (4, 8, 8, 1)
+
+
+def test_numba_without_compilation_is_no_engine():
+    code = "from ptycho import native; assert not native.available()"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

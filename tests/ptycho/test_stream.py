@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from ptycho import native
 from ptycho.config.config import ModelConfig, TrainingConfig
 from ptycho.raw_data import get_image_patches
 from ptycho.stream import iter_patches, patch_dataset
-from tests.ptycho.conftest import make_object, make_positions, to_offsets
+from tests.ptycho.conftest import PATTERNS, make_object, make_positions, to_offsets
 
 IMAGE = make_object()
 OFFSETS = to_offsets(make_positions("border", 23 * 4, *IMAGE.shape), 2)
@@ -46,3 +47,19 @@ def test_an_empty_scan_streams_nothing():
 def test_bad_arguments_are_named_before_the_first_step(stream, arguments, message):
     with pytest.raises(ValueError, match=message):
         stream(*arguments, N=8, gridsize=2)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("image", [IMAGE, IMAGE.astype(np.complex128), IMAGE[::-1, ::2], IMAGE.real, IMAGE[:5, :9]])
+def test_an_array_is_read_where_it_is(pattern, image):
+    offsets = to_offsets(make_positions(pattern, 7 * 4, *image.shape), 2)
+    whole = get_image_patches(image, *offsets, N=16, gridsize=2).numpy()
+    parts = [part.numpy() for part in iter_patches(image, *offsets, 3, N=16, gridsize=2)]
+    np.testing.assert_array_equal(np.concatenate(parts).view(np.int32), whole.view(np.int32))
+
+
+def test_a_stream_without_compiled_kernels_gives_the_same_bits(monkeypatch):
+    expected = [part.numpy() for part in iter_patches(IMAGE, *OFFSETS, 9, N=16, gridsize=2)]
+    monkeypatch.setattr(native, "available", lambda: False)
+    for part, other in zip(iter_patches(IMAGE, *OFFSETS, 9, N=16, gridsize=2), expected, strict=True):
+        np.testing.assert_array_equal(part.numpy().view(np.int32), other.view(np.int32))

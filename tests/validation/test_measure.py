@@ -152,3 +152,38 @@ def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkey
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=1, samples=1)
     measure.measure_timing(bench, context_case(context=False), "batched")
     assert asked == ["copy", "time", "time", "copy", "time", "time", "copy"]
+
+
+def switched_away(times, candidate="batched"):
+    """Build a replicate of two seconds per arm, in which the candidate was switched away so often."""
+    arm = {"first_call_s": 1.0, "samples_s": (0.1, 0.1), "calls_per_sample": 10}
+    return TimingPair(
+        order="reference_first",
+        reference=ArmTiming(implementation="reference", involuntary_switches=0, **arm),
+        candidate=ArmTiming(implementation=candidate, involuntary_switches=times, **arm),
+    )
+
+
+def test_a_replicate_is_contended_by_processor_time_of_others():
+    contention = measure.Contention()
+    assert not contention.disturbed(switched_away(0), 0.2)
+    assert contention.disturbed(switched_away(0), 0.3)
+
+
+def test_a_replicate_is_contended_where_it_is_switched_away_more_often_than_others_of_its_arm():
+    contention = measure.Contention()
+    assert not contention.disturbed(switched_away(500), 0.0)  # there is nothing to compare it with yet
+    assert not contention.disturbed(switched_away(80), 0.0)
+    assert contention.disturbed(switched_away(500), 0.0)
+    assert not contention.disturbed(switched_away(190), 0.0)  # under 100 a second
+    assert not contention.disturbed(switched_away(500, "jax"), 0.0)
+    assert not contention.disturbed(switched_away(900, "jax"), 0.0)  # that is how this one works
+
+
+def test_few_switches_in_a_short_time_say_nothing():
+    short = msgspec.structs.replace(switched_away(0).candidate, samples_s=(0.01,), calls_per_sample=1)
+    contention = measure.Contention()
+    for switches in (0, 19, 20):
+        arm = msgspec.structs.replace(short, involuntary_switches=switches)
+        pair = msgspec.structs.replace(switched_away(0), candidate=arm)
+        assert contention.disturbed(pair, 0.0) is (switches == 20)

@@ -1,0 +1,88 @@
+"""Subnormal numbers: TensorFlow takes them for zero, and so do the compiled kernels."""
+
+import numpy as np
+import pytest
+
+from ptycho import native
+from ptycho.config.config import ModelConfig, TrainingConfig
+from ptycho.raw_data import _get_image_patches_batched, get_image_patches, prepare
+from ptycho.stream import iter_patches
+from ptycho.tf_helper import reassemble_position, reassemble_position_old, shift_and_sum, shift_and_sum_old
+from tests.ptycho.conftest import make_object, make_positions, to_offsets
+
+SMALLEST = {np.complex64: np.finfo(np.float32), np.complex128: np.finfo(np.float64)}
+
+
+def config(batched):
+    return TrainingConfig(model=ModelConfig(N=16, gridsize=2, use_batched_patch_extraction=batched))
+
+
+def fading(dtype, height=200, width=180):
+    """An object that fades into subnormal numbers of its precision."""
+    y, x = np.mgrid[:height, :width] - 90.0
+    steep = 50 if dtype == np.complex64 else 6
+    value = np.exp(-(x**2 + y**2) / steep).astype(dtype)
+    assert np.count_nonzero((np.abs(value) > 0) & (np.abs(value) < SMALLEST[dtype].tiny)) > 10
+    return value
+
+
+def same_bits(one, other):
+    np.testing.assert_array_equal(one.view(np.int64), other.view(np.int64))
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_an_object_that_fades_gives_the_same_bits(dtype):
+    image = fading(dtype)
+    offsets = to_offsets(make_positions("interior", 80, *image.shape), 2)
+    loop = get_image_patches(image, *offsets, config=config(False)).numpy()
+    same_bits(get_image_patches(image, *offsets, config=config(True)).numpy(), loop)
+    parts = [part.numpy() for part in iter_patches(image, *offsets, 3, config=config(True))]
+    same_bits(np.concatenate(parts), loop)
+    padded, *rest = prepare(image, *offsets, config=config(True))
+    same_bits(_get_image_patches_batched(padded, *rest, engine="xla").numpy(), loop)
+    repeated = [np.tile(part, (50, 1, 1, 1)) for part in offsets]  # many ranges, on all threads
+    many = get_image_patches(image, *repeated, config=config(True)).numpy()
+    same_bits(many, np.tile(loop, (50, 1, 1, 1)))
+
+
+def test_offsets_that_are_subnormal_count_as_zero_too():
+    image = make_object()
+    tiny = SMALLEST[np.complex64].tiny / 8
+    offsets = np.full((2, 1, 2, 1), [[[tiny], [-tiny]]]), np.zeros((2, 1, 2, 1))
+    both = [
+        get_image_patches(image, *offsets, N=16, gridsize=1, config=TrainingConfig(
+            model=ModelConfig(N=16, use_batched_patch_extraction=batched))).numpy()
+        for batched in (False, True)
+    ]  # fmt: skip
+    same_bits(*both)
+
+
+@pytest.mark.parametrize(
+    ("new", "old"), [(shift_and_sum, shift_and_sum_old), (reassemble_position, reassemble_position_old)]
+)
+def test_patches_that_fade_are_placed_with_the_same_bits(new, old):
+    image = fading(np.complex64)
+    patches = np.stack([image[row : row + 16, 60:76] for row in range(20, 140, 4)])[..., None]
+    patches = np.ascontiguousarray(patches)
+    offsets = np.random.default_rng(3).uniform(0, 20, (len(patches), 1, 1, 2))
+    same_bits(new(patches, offsets, M=8).numpy(), old(patches, offsets, M=8).numpy())
+
+
+@pytest.mark.skipif(not native.available(), reason="the compiled engine needs numba")
+def test_a_kernel_leaves_the_arithmetic_of_its_caller_as_it_was():
+    half = np.float32(SMALLEST[np.complex64].tiny) / np.float32(2)
+    assert half > 0
+    with native.flushed_subnormals():
+        assert np.multiply(np.float32([half]), np.float32(1)).max() == 0
+    assert np.multiply(np.float32([half]), np.float32(1)).max() > 0
+    with pytest.raises(ZeroDivisionError), native.flushed_subnormals():
+        _ = 1 / 0
+    assert np.multiply(np.float32([half]), np.float32(1)).max() > 0
+
+    def work(first, last):
+        if last:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        native.run_in_ranges(work, 4, 1)
+    assert np.multiply(np.float32([half]), np.float32(1)).max() > 0
