@@ -43,18 +43,19 @@ def _floating_point_environment():
 
 
 @contextlib.contextmanager
-def flushed_subnormals(wanted=True):
-    """Take subnormal numbers for zero in this thread, as TensorFlow does in all of its own."""
+def subnormals(flushed):
+    """Take subnormal numbers for zero in this thread, as TensorFlow does in all of its own, or compute with them."""
     functions = _floating_point_environment()
-    if not wanted or functions is None:
+    if functions is None:
         yield
         return
     read, write = functions
-    before, flushing = (ctypes.c_uint32 * 8)(), (ctypes.c_uint32 * 8)()
+    before, chosen = (ctypes.c_uint32 * 8)(), (ctypes.c_uint32 * 8)()
     read(before)
-    flushing[:] = before
-    flushing[_MXCSR_WORD] |= _FLUSH_SUBNORMALS
-    write(flushing)
+    chosen[:] = before
+    chosen[_MXCSR_WORD] &= ~_FLUSH_SUBNORMALS
+    chosen[_MXCSR_WORD] |= _FLUSH_SUBNORMALS if flushed else 0
+    write(chosen)
     try:
         yield
     finally:
@@ -99,12 +100,12 @@ def run_in_ranges(work, count, smallest, flush=True):
     """Call ``work(first, last)`` on disjoint ranges that cover ``range(count)``, on all threads.
 
     Ranges hold at least ``smallest`` items; a single one runs in the calling thread. With ``flush``
-    subnormal numbers count as zero meanwhile.
+    subnormal numbers count as zero meanwhile, else they are computed with, whatever the caller's thread does.
     """
     work(0, 0)  # so that nothing is compiled or imported while subnormal numbers count as zero
     threads = min(thread_count(), max(1, count // smallest))
     if threads == 1:
-        with flushed_subnormals(flush):
+        with subnormals(flush):
             work(0, count)
         return
     parts = min(4 * threads, count // smallest)
@@ -112,7 +113,7 @@ def run_in_ranges(work, count, smallest, flush=True):
     ranges = iter(list(itertools.pairwise(edges)))  # an iterator over a list may be shared by threads
 
     def work_on():
-        with flushed_subnormals(flush):
+        with subnormals(flush):
             for first, last in ranges:
                 work(first, last)
 
@@ -138,6 +139,13 @@ def as_tensor(array):
     if array.ctypes.data % _ALIGNMENT:  # TensorFlow would abort the process
         raise ValueError(f"an array aligned to {_ALIGNMENT} bytes is expected, as empty_aligned makes it")
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def flat_view(array, dtype):
+    """View a contiguous array as flat and read-only, so that a kernel is compiled once for both kinds of array."""
+    view = array.reshape(-1).view(dtype)
+    view.flags.writeable = False
+    return view
 
 
 def as_array(value):

@@ -117,12 +117,19 @@ def _extract_groups(
                         strided[j] = row[j]
 
 
+def _offsets(positions, real):
+    """Float32 positions in the precision of the object; TensorFlow takes subnormal ones for zero before it converts."""
+    offsets = positions.astype(real)
+    offsets[np.abs(positions) < np.finfo(np.float32).tiny] = 0
+    return offsets
+
+
 def _extract_native(padded, border, positions, N, B, c, chunk_size):
     """Patches (B, N, N, c) of the object (H, W), both NumPy arrays; positions (B*c, 2) float32."""
     real = np.float32 if padded.dtype == np.complex64 else np.float64
     height, width = padded.shape
-    image = padded.reshape(-1).view(real)
-    offsets = positions.astype(real)
+    image = native.flat_view(padded, real)
+    offsets = _offsets(positions, real)
     out = native.empty_aligned((B, N, N, c), np.complex64)
 
     def work(first, last):
@@ -184,7 +191,7 @@ def _gradient_native(upstream, shape, dtype, positions):
 
     def work(first, last):
         native.compiled(_scatter_groups)(
-            upstream.reshape(-1).view(np.float32), N, first, last, c, positions.astype(real), real(1),
+            native.flat_view(upstream, np.float32), N, first, last, c, _offsets(positions, real), real(1),
             np.arange(N, dtype=real), canvas.reshape(-1).view(real), height, width,
         )  # fmt: skip
 
@@ -238,8 +245,9 @@ def _extract_in_chunks(padded, positions, N, B, c, chunk_size):
         count = min(chunk_size, B - first)
         chunk = positions[first * c : (first + count) * c].reshape(count, c, 2)
         chunk = np.pad(chunk, [(0, chunk_size - count), (0, 0), (0, 0)])
-        # NumPy rounds complex128 as the loop has it rounded; TensorFlow would flush subnormal results to zero.
-        out[first : first + count] = native.as_array(_extract_jit(padded, chunk, N, rounded=False))[:count]
+        patches = native.as_array(_extract_jit(padded, chunk, N, rounded=False))
+        with native.subnormals(flushed=False):  # the loop has NumPy round complex128; TensorFlow would flush
+            out[first : first + count] = patches[:count]
     return out
 
 
@@ -293,8 +301,8 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None, border=
         return _extract_jit(tf.squeeze(gt_padded, [0, 3]), tf.reshape(positions, [-1, c, 2]), N)
     chunk_size = chunk_size or default_chunk_size(N, c)
     engine = engine or _default_engine(gt_padded)
-    if border and not (engine == "native" and isinstance(gt_padded, np.ndarray)):
-        raise ValueError("a border that is not stored needs an array and engine 'native'")
+    if border and not (engine == "native" and isinstance(gt_padded, np.ndarray) and tf.executing_eagerly()):
+        raise ValueError("a border that is not stored needs an array, engine 'native' and eager execution")
     if engine == "xla":
         _check_size(gt_padded.shape)
     host_positions = native.as_array(positions)

@@ -126,7 +126,7 @@ def place_native(patches, offsets, M, pad, canvas, count):
     def work(first, last):
         side = M + 2 * _MARGIN
         kernel(
-            patches.reshape(-1).view(real), P, N, N // 2 - M // 2, M, offsets, pad, real(1),
+            native.flat_view(patches, real), P, N, N // 2 - M // 2, M, offsets, pad, real(1),
             np.arange(max(height, width), dtype=real), canvas.reshape(-1).view(real), counted,
             height, width, first, last,
             np.zeros(2 * side * side, real), np.zeros(side * side, real), np.empty(M + 3, np.int64),

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ptycho.config.config import ModelConfig, TrainingConfig
 from ptycho.raw_data import get_image_patches
-from ptycho.stream import iter_patches
+from ptycho.stream import iter_patches, patch_dataset
 from ptycho.tf_helper import reassemble_position, reassemble_position_old, shift_and_sum, shift_and_sum_old
 from tests.ptycho.conftest import make_object, make_positions, to_offsets
 
@@ -85,6 +85,35 @@ def test_arrays_of_the_other_byte_order_are_read_as_what_they_hold():
     np.testing.assert_array_equal(inside().numpy(), expected)
 
 
-def test_a_stream_says_that_it_works_eagerly_only():
-    with pytest.raises(ValueError, match="works eagerly only"):
-        tf.function(lambda: iter_patches(make_object(), CENTRE, LOCAL, 2, config=CONFIG))()
+def test_a_stream_goes_on_inside_a_function():
+    image = make_object()
+    expected = get_image_patches(image, CENTRE, LOCAL, config=CONFIG).numpy()
+
+    def begun_outside(image):
+        stream = iter_patches(image, CENTRE, LOCAL, 2, config=CONFIG)
+        return tf.function(lambda: tf.concat(list(stream), 0))()
+
+    def begun_inside(image):
+        return tf.function(lambda: tf.concat(list(iter_patches(image, CENTRE, LOCAL, 2, config=CONFIG)), 0))()
+
+    for run in (begun_outside, begun_inside):
+        for given in (image, tf.constant(image)):
+            np.testing.assert_array_equal(run(given).numpy(), expected)
+
+
+def test_a_stream_must_know_how_many_groups_there_are():
+    def run(*parts):
+        return list(iter_patches(make_object(), *parts, 2, config=CONFIG))
+
+    with pytest.raises(ValueError, match="must know the number of groups"):
+        tf.function(run, input_signature=of_unknown_length(CENTRE, LOCAL))(CENTRE, LOCAL)
+
+
+def test_a_dataset_can_be_made_inside_a_function():
+    @tf.function
+    def total():
+        parts = patch_dataset(make_object(), CENTRE, LOCAL, 2, config=CONFIG)
+        return parts.reduce(tf.constant(0.0), lambda sum_, part: sum_ + tf.reduce_sum(tf.abs(part)))
+
+    expected = np.abs(get_image_patches(make_object(), CENTRE, LOCAL, config=CONFIG).numpy()).sum()
+    np.testing.assert_allclose(total().numpy(), expected, rtol=1e-5)
