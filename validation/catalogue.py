@@ -248,17 +248,18 @@ def full(scan: Scan, seed: int) -> Sweep:
                 every_candidate=patches == 100 or (patches == 5000 and pattern == "border"),
             )
             cases.setdefault(planned.case.case_id, planned)
-    outside = _case(
-        "reassembly",
-        N=64,
-        gridsize=1,
-        batch=100,
-        pattern="outside",
-        shape=OBJECT_SHAPES[2],
-        seed=seed,
-        every_candidate=True,
-    )
-    cases.setdefault(outside.case.case_id, outside)
+    for pattern in ("outside", "fading"):
+        planned = _case(
+            "reassembly",
+            N=64,
+            gridsize=1,
+            batch=100,
+            pattern=pattern,
+            shape=OBJECT_SHAPES[2],
+            seed=seed,
+            every_candidate=True,
+        )
+        cases.setdefault(planned.case.case_id, planned)
     return Sweep(
         name="full",
         provisional=False,

@@ -259,14 +259,18 @@ class Contention:
 
         ``others`` is the processor time of others in cores. The rates of all replicates asked about are remembered.
         """
-        arms = [(arm, _switches_per_s(arm)) for arm in (pair.reference, pair.candidate)]
-        for arm, rate in arms:
+        for arm in (pair.reference, pair.candidate):
+            rate = _switches_per_s(arm)
             self._lowest[arm.implementation] = min(rate, self._lowest.get(arm.implementation, rate))
-        return others > CONTENDED_CORES or any(
+        return others > CONTENDED_CORES or self.switched_away(pair)
+
+    def switched_away(self, pair: TimingPair) -> bool:
+        """Whether an arm was switched away far more often than in the quietest replicate so far."""
+        return any(
             arm.involuntary_switches >= CONTENDED_SWITCHES
-            and rate > CONTENDED_SWITCHES_PER_S
-            and rate > CONTENDED_SWITCHES_RATIO * self._lowest[arm.implementation]
-            for arm, rate in arms
+            and _switches_per_s(arm) > CONTENDED_SWITCHES_PER_S
+            and _switches_per_s(arm) > CONTENDED_SWITCHES_RATIO * self._lowest[arm.implementation]
+            for arm in (pair.reference, pair.candidate)
         )
 
 
@@ -333,21 +337,39 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
         ]
         random.Random(f"schedule{round_name} {case.case_id}").shuffle(schedule)
         spare = len(schedule) // 2
-        for number, (kind, order) in enumerate(schedule, 1):
-            if number == len(schedule) // 2 + 1:
-                copy()
-            reference = REFERENCE if kind == "pair" else candidate
+
+        def take(
+            number: int, kind: str, order: Literal["reference_first", "candidate_first"]
+        ) -> tuple[TimingPair, bool]:
+            """Measure a replicate until it is quiet; False where it is kept although it is not."""
+            nonlocal rejected, kept, spare
             while True:
                 contended = f", {rejected} contended" if rejected else ""
                 bench.step(f"replicate {number} of {len(schedule)}{round_name}{contended}")
-                pair, others = _pair(bench, case, order, reference, candidate)
+                pair, others = _pair(bench, case, order, REFERENCE if kind == "pair" else candidate, candidate)
                 if not contention.disturbed(pair, others):
-                    break
+                    return pair, True
                 if spare == 0:
                     kept += 1
-                    break
+                    return pair, False
                 rejected += 1
                 spare -= 1
+
+        taken = []
+        for number, (kind, order) in enumerate(schedule, 1):
+            if number == len(schedule) // 2 + 1:
+                copy()
+            taken.append(take(number, kind, order))
+        for number, (kind, order) in enumerate(schedule, 1):
+            pair, quiet = taken[number - 1]
+            # An early one had no quieter one to be compared with.
+            if quiet and contention.switched_away(pair):
+                if spare:
+                    rejected += 1
+                    spare -= 1
+                    pair, _ = take(number, kind, order)
+                else:
+                    kept += 1
             (pairs if kind == "pair" else noise).append(pair)
 
     copy()

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +30,10 @@ STDERR_TAIL = 12
 START_TIMEOUT_S = 180.0
 # The server kills an overdue child itself; it is overdue itself only when it hangs or is stopped.
 SERVER_GRACE_S = 15.0
+# Free space below which a folder counts as full; a block may be left where a file did not fit.
+FULL_BYTES = 2**20
+# What NumPy says of a large array that does not fit: it asks for the space first, and gives back what it got.
+_NUMPY_FULL = "Not enough free space to write"
 _OUT_OF_MEMORY = re.compile(
     r"std::bad_alloc|MemoryError|out of memory|cannot allocate memory|OOM when allocating|failed to allocate|"
     r"resource ?exhausted|virtual memory exhausted|paging file",
@@ -204,8 +210,14 @@ class LocalExecutor:
             return Answer(reply=None, failure=lost, wall_s=time.monotonic() - started, cpu_s=0.0)
         reply = reply_path.read_bytes() if reply_path.exists() else None
         found = classify(outcome, reply, timeout_s, task.implementation)
+        full = isinstance(found, Failure) and self._is_full(found)
         for path in (reply_path, Path(f"{reply_path}.request"), Path(f"{reply_path}.part")):
             path.unlink(missing_ok=True)
+        if full:
+            raise InstrumentError(
+                f"{self.scratch}, where children write, has no space left, so that {task.implementation or 'a task'} "
+                "could not answer; make room or set TMPDIR, then continue the run with --resume"
+            )
         failed = isinstance(found, Failure)
         return Answer(
             reply=None if failed else found,  # type: ignore[arg-type]
@@ -213,6 +225,13 @@ class LocalExecutor:
             wall_s=outcome.wall_s,
             cpu_s=outcome.cpu_s,
         )
+
+    def _is_full(self, failure: Failure) -> bool:
+        """Whether a failure is that of the folder in which children write: no fault of an implementation."""
+        said = "\n".join((failure.message, *failure.stderr_tail))
+        if _NUMPY_FULL in said:
+            return True
+        return os.strerror(errno.ENOSPC) in said and shutil.disk_usage(self.scratch).free < FULL_BYTES
 
     def _ask(self, request: Request) -> Outcome | None:
         """Send a request; ``None`` when the server was lost or hangs."""

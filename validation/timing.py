@@ -177,6 +177,7 @@ def measure_arm(
                 # Too short to be read, also where earlier ones were not: all are taken again, with more calls.
                 calls = min(_MAX_CALLS_PER_SAMPLE, 2 * calls)
                 samples.clear()
+                switches = 0
                 continue
             samples.append(total / calls)
     finally:

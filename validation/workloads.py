@@ -18,7 +18,9 @@ from validation.records import Case
 Positions = NDArray[np.float64]
 Arguments = dict[str, Any]
 
-PATTERNS = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan")
+PATTERNS = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan", "fading")
+# Decades over which values fade from one side to the other: float32 ends at 1e-38, its subnormal numbers at 1e-45.
+_FADING_DECADES = 46.0
 _GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 
 
@@ -32,10 +34,20 @@ def _read(scan_path: str, *names: str) -> list[NDArray[Any]]:
         return [arrays[name] for name in names]
 
 
+def _fading(width: int) -> NDArray[np.float64]:
+    """Factors (width,) from 1e-46 to 1, evenly in their logarithm."""
+    return np.asarray(10.0 ** np.linspace(-_FADING_DECADES, 0.0, width))
+
+
 def random_object(case: Case) -> NDArray[Any]:
-    """Uniform noise, real and imaginary part within -1..1, shape (height, width), dtype of the case."""
+    """Uniform noise, real and imaginary part within -1..1, shape (height, width), dtype of the case.
+
+    With the pattern ``fading`` it fades from right to left, through subnormal numbers.
+    """
     rng = generator(case, "object")
     parts = rng.uniform(-1.0, 1.0, (2, case.height, case.width))
+    if case.pattern == "fading":
+        parts *= _fading(case.width)
     return np.asarray(parts[0] + 1j * parts[1]).astype(case.dtype)
 
 
@@ -153,6 +165,7 @@ def positions(case: Case, scan_path: str) -> Positions:
         "outside": _outside,
         "fermat": _fermat,
         "raster": _raster,
+        "fading": _interior,
     }
     if case.pattern not in makers:
         raise ValueError(f"pattern must be one of {', '.join(PATTERNS)}, got {case.pattern!r}")
@@ -189,8 +202,10 @@ def _patches(case: Case, flat: Positions) -> NDArray[np.complex64]:
     """Random patches (P, N, N, 1), scaled by a power of two so that sums of overlaps stay within -1..1."""
     rng = generator(case, "patches")
     amplitude = 2.0 ** -math.ceil(math.log2(_overlap(flat, case.M or case.N)))
-    parts = rng.uniform(-amplitude, amplitude, (len(flat), case.N, case.N, 1, 2)).astype(np.float32)
-    return np.asarray(parts.view(np.complex64)[..., 0])
+    parts = rng.uniform(-amplitude, amplitude, (len(flat), case.N, case.N, 1, 2))
+    if case.pattern == "fading":
+        parts *= _fading(case.M or case.N)[np.arange(case.N) % (case.M or case.N), np.newaxis, np.newaxis]
+    return np.asarray(parts.astype(np.float32).view(np.complex64)[..., 0])
 
 
 def build(case: Case, scan_path: str) -> Arguments:

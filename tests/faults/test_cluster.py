@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from tests.faults import runs
+from tests.faults.dask_workers import dask_workers
 from validation import results
 from validation.summary import line_passed
 
@@ -52,19 +53,6 @@ def kill_a_measuring_worker(parent):
                 worker.kill()
                 return True
     return False
-
-
-def dask_workers(parent):
-    """The Dask workers below a process that measure, each with its server: those that started one."""
-    found = []
-    for process in parent.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two reads
-            if "validation.server" in process.cmdline():
-                worker = process.parent()
-                # A child of a server has its command line; its parent is no worker.
-                if worker not in (None, parent) and "validation.server" not in worker.cmdline():
-                    found.append((worker, process))
-    return found
 
 
 class Process:

@@ -246,14 +246,14 @@ def test_the_age_counts_whole_days() -> None:
 def many_lines(count: int, **reference: Any) -> Run:
     """Give a run of ``count`` lines, with every kind of figure somewhere."""
     lines = b.lines_of_full_run(**reference)
-    patterns = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan")
+    patterns = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan", "fading")
     equal = Measurement(equivalence=b.equivalence(0.0, oracle_error=3e-7))
     for number in range(count - len(lines)):
         of = b.case(
             N=(32, 64, 128, 256)[number % 4],
             gridsize=1 + number % 3,
             batch=number,
-            pattern=patterns[number % 8],
+            pattern=patterns[number % 9],
             seed=number,
             dtype=("complex64", "complex128")[number % 2],
         )

@@ -20,7 +20,7 @@ import msgspec
 import psutil
 import pytest
 
-from tests.faults.test_cluster import dask_workers
+from tests.faults.dask_workers import dask_workers
 from tests.validation.builders import PROVENANCE, make_calibration, make_case, make_manifest, make_result
 from validation import results
 from validation.cluster import _ClusterRun, describe_workers, home_of, read_sources

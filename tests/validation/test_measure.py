@@ -187,3 +187,23 @@ def test_few_switches_in_a_short_time_say_nothing():
         arm = msgspec.structs.replace(short, involuntary_switches=switches)
         pair = msgspec.structs.replace(switched_away(0), candidate=arm)
         assert contention.disturbed(pair, 0.0) is (switches == 20)
+
+
+def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkeypatch):
+    bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
+    rates = iter([500, 500, *[0] * 20])
+    monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
+    timing = measure.measure_timing(bench, context_case(), "batched")
+    assert (timing.contended_rejected, timing.contended_kept) == (2, 0)
+    both = (*timing.pairs, *timing.noise_pairs)
+    assert len(both) == 6
+    assert all(pair.candidate.involuntary_switches == 0 for pair in both)
+
+
+def test_replicates_that_stay_contended_are_counted_as_kept(bench, monkeypatch):
+    bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
+    rates = iter([500] * 5 + [0] + [500] * 20)
+    monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
+    timing = measure.measure_timing(bench, context_case(), "batched")
+    assert (timing.contended_rejected, timing.contended_kept) == (3, 5)
+    assert len(timing.pairs) + len(timing.noise_pairs) == 6

@@ -110,3 +110,12 @@ def test_predicted_memory_grows_with_the_batch():
     small = workloads.predicted_bytes(make_case(batch=10), "batched")
     large = workloads.predicted_bytes(make_case(batch=10000), "batched")
     assert large - small > 9990 * 4 * 16 * 16 * 8
+
+
+@pytest.mark.parametrize("kernel", ["patch_extraction", "reassembly"])
+def test_values_that_fade_pass_through_subnormal_numbers(scan_path, kernel):
+    made = workloads.build(make_case(kernel=kernel, pattern="fading"), scan_path)
+    values = np.abs((made["gt_image"] if kernel == "patch_extraction" else made["obj_tensor"]).real)
+    smallest = np.finfo(np.float32).tiny
+    assert np.count_nonzero((values > 0) & (values < smallest)) > 20
+    assert np.count_nonzero(values > 0.01) > 20
