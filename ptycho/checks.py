@@ -20,9 +20,15 @@ def check_tensor(value, name):
         raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__} ({error})") from None
 
 
+def memory_bytes():
+    """Return the memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def check_memory(needed, what):
     """Raise ValueError if ``needed`` bytes are more than the machine has; ``what`` says what they are for."""
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    present = memory_bytes()
+    needed = min(needed, 1e300)  # an integer may be too large to be written as a float
     if not needed <= present:
         raise ValueError(f"{what} must fit in memory: {needed:.3g} bytes are needed, the machine has {present:.3g}")
 
@@ -193,6 +199,17 @@ def check_padded(gt_padded):
     return padded
 
 
+def _assert_canvas(positions, M):
+    """Give an assertion of what `_check_canvas` checks, for symbolic positions (P, 2)."""
+    center = tf.cast(tf.reduce_mean(tf.cast(positions, tf.float64), axis=0), tf.float32)
+    reach = tf.maximum(tf.reduce_max(tf.abs(tf.cast(positions, tf.float32) - center)), 0.0)
+    needed = 8 * (M + 2 * tf.cast(reach, tf.float64)) ** 2
+    present = tf.constant(float(memory_bytes()), tf.float64)
+    return tf.debugging.assert_less_equal(
+        needed, present, "global_offsets (in pixels) must span a canvas that fits in memory"
+    )
+
+
 def _check_canvas(positions, M):
     """Raise ValueError unless the canvas of patches at eager positions (P, 2) has a size and fits in memory."""
     center = positions.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -227,6 +244,7 @@ def check_patches(obj_tensor, global_offsets, M):
         count, size = tf.shape(patches)[0], tf.shape(patches)[1]
         held = tf.shape(positions)[0]
         checks = [
+            _assert_canvas(positions, M),
             tf.debugging.assert_positive(count, "obj_tensor must hold at least one patch"),
             tf.debugging.assert_greater_equal(size, M, "M must be at most N"),
             tf.debugging.assert_equal(held, count, "global_offsets must hold one offset per patch"),

@@ -71,10 +71,20 @@ def compiled(function):
     """
     options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        kernel = numba.njit(cache=True, **options)(function)
     except RuntimeError as error:  # no writable folder for the cache
         logger.info("compiled kernels are not cached on disk: %s", error)
         return numba.njit(**options)(function)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        try:
+            return kernel(*arguments)
+        except OSError as error:  # the disk of the cache is full: it was compiled, not stored, and has not run
+            logger.info("a compiled kernel is not cached on disk: %s", error)
+            return kernel(*arguments)
+
+    return call
 
 
 def nothing_compiled_yet():

@@ -241,6 +241,8 @@ _extract_jit = tf.function(_extract_graph, jit_compile=True, reduce_retracing=Tr
 def _extract_in_chunks(padded, positions, N, B, c, chunk_size):
     """Call the XLA engine eagerly, in chunks of one size, so that it is compiled once."""
     out = native.empty_aligned((B, N, N, c), np.complex64)
+    # Every chunk is filled up to this size: no larger than there is work, but one size for all small scans.
+    chunk_size = min(chunk_size, max(B, default_chunk_size(N, c)))
     for first in range(0, B, chunk_size):
         count = min(chunk_size, B - first)
         chunk = positions[first * c : (first + count) * c].reshape(count, c, 2)

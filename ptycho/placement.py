@@ -177,17 +177,24 @@ def _windows(parts, offsets, present, pad, M, counted):
     return (total, tf.complex(count, tf.zeros_like(count))), rows, columns
 
 
+def default_chunk_size(M):
+    """Return the patches per chunk with which a chunk of M x M parts takes about 8 MiB."""
+    return max(1, 2**20 // (M * M))
+
+
 _windows_jit = tf.function(_windows, jit_compile=True)
 
 
 def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
     """Canvas (size, size) of parts (P, M, M) complex64 moved by offsets (P, 2), as TensorFlow operations.
 
-    Works with unknown P and a ``size`` known only when it runs; ``chunk_size`` parts are in work at a time.
+    Works with unknown P and a ``size`` known only when it runs; at most ``chunk_size`` parts are in work at a time.
     Returns that canvas and, if ``counted``, the same of parts of ones (else None).
     """
     M = parts.shape[1]
-    chunk_size = max(chunk_size, 2)  # for a batch of one XLA contracts in another order
+    # Every chunk is filled up to this size, so it is no larger than there is work. For a batch of one XLA contracts in
+    # another order.
+    chunk_size = max(2, min(chunk_size, parts.shape[0] or default_chunk_size(M)))
     total = tf.shape(parts)[0]
     chunks = (total + chunk_size - 1) // chunk_size
     wide = tf.cast(size + 2 * _MARGIN, tf.int64)  # the skirt of a patch at the rim falls on the margin

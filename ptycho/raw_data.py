@@ -136,9 +136,9 @@ class RawData:
                     f"{name} of {path} must lie in 0..{extent - 1} (the object is {height} x {width}), "
                     f"got {outside} positions outside, from {arrays[name].min():g} to {arrays[name].max():g}"
                 )
-        if arrays["objectGuess"].dtype not in (np.complex64, np.complex128):
-            single = arrays["objectGuess"].dtype in (np.float32, np.float16)
-            arrays["objectGuess"] = arrays["objectGuess"].astype(np.complex64 if single else np.complex128)
+        single = arrays["objectGuess"].dtype.newbyteorder("=") in (np.complex64, np.float32, np.float16)
+        wanted = np.complex64 if single else np.complex128  # in native byte order
+        arrays["objectGuess"] = arrays["objectGuess"].astype(wanted, copy=False)
         return cls(**arrays)
 
     def group(self, n_groups, gridsize, neighbor_count=4, seed=0):
@@ -339,7 +339,11 @@ def setting(name, argument, config):
 def chosen_chunk_size(config):
     """Return the groups in work at a time; a legacy dictionary of before that setting lacks its key."""
     name = "patch_extraction_batch_size"
-    return None if config is None and name not in params.cfg else setting(name, None, config)
+    if config is None:
+        if name not in params.cfg:
+            return None
+        params.validate(name, params.cfg[name])
+    return setting(name, None, config)
 
 
 def _get_image_patches_iterative(gt_padded, offsets_f, N, B, c):

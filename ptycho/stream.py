@@ -66,6 +66,11 @@ def patch_dataset(gt_image, global_offsets, local_offsets, batch_size, N=None, g
     tf.data.Dataset
         Elements of shape (batch_size or fewer, N, N, c), complex64.
     """
+    for name, value in (
+        ("gt_image", gt_image), ("global_offsets", global_offsets), ("local_offsets", local_offsets)
+    ):  # fmt: skip
+        if tf.is_symbolic_tensor(value):
+            raise ValueError(f"{name} must be an array or an eager tensor, got a tensor of the function being traced")
     N, gridsize = setting("N", N, config), setting("gridsize", gridsize, config)
     arguments = (gt_image, global_offsets, local_offsets, batch_size, N, gridsize, config)
     iter_patches(*arguments)  # an error belongs to this call, not to the first element

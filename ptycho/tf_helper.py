@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ptycho import native
 from ptycho.checks import check_integer, check_patches, check_tensor
-from ptycho.placement import place_graph, place_native
+from ptycho.placement import default_chunk_size, place_graph, place_native
 from ptycho.projective_warp_xla import translate_xla
 
 
@@ -77,6 +77,8 @@ def shift_and_sum_old(obj_tensor, global_offsets, M=10):
 
     Arguments, result and errors are those of `shift_and_sum`; works eagerly only.
     """
+    if not tf.executing_eagerly():
+        raise ValueError("the loop over canvases works eagerly only; inside tf.function call shift_and_sum")
     obj_tensor, positions = check_patches(obj_tensor, global_offsets, M)
     obj_tensor = tf.convert_to_tensor(obj_tensor)
     adjusted, size = _adjusted_offsets(positions)
@@ -144,7 +146,7 @@ def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
     """Return the canvas (S, S) of `shift_and_sum` and, if ``counted``, that of ones (else None)."""
     patches, positions = check_patches(obj_tensor, global_offsets, M)
     if chunk_size is None:
-        chunk_size = max(1, 2**20 // (M * M))
+        chunk_size = default_chunk_size(M)
     check_integer("chunk_size", chunk_size, 1)
     adjusted, size = _adjusted_offsets(positions)
 

@@ -229,7 +229,7 @@ class LocalExecutor:
     def _is_full(self, failure: Failure) -> bool:
         """Whether a failure is that of the folder in which children write: no fault of an implementation."""
         said = "\n".join((failure.message, *failure.stderr_tail))
-        if _NUMPY_FULL in said:
+        if _NUMPY_FULL in said or os.strerror(errno.EDQUOT) in said:
             return True
         return os.strerror(errno.ENOSPC) in said and shutil.disk_usage(self.scratch).free < FULL_BYTES
 

@@ -90,6 +90,8 @@ IMAGES = np.ones((1, 4, 4, 1), np.complex64)
         (lambda: SCAN.group(10**30, 1, np.int64(4)), "n_groups"),
         (lambda: update_legacy_dict(None, ModelConfig()), "cfg must"),
         (lambda: legacy_items(TrainingConfig), "config must"),
+        (lambda: get_image_patches(OBJECT, OFFSETS, OFFSETS, 10**200, 1), "N 1"),
+        (lambda: SCAN.group(10**310, 1), "n_groups"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(call, message):

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from ptycho import params, raw_data
+from ptycho import native, params, raw_data
 from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig, update_legacy_dict
 from tests.ptycho.conftest import make_object, make_positions, to_offsets
 
@@ -144,3 +144,31 @@ def test_numba_without_compilation_is_no_engine():
     code = "from ptycho import native; assert not native.available()"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_a_legacy_chunk_size_that_cannot_be_is_refused_by_its_key(monkeypatch):
+    monkeypatch.setattr(params, "cfg", {**params.cfg, "patch_extraction_batch_size": 0})
+    offsets = to_offsets(make_positions("interior", 4, 83, 71), 1)
+    monkeypatch.setenv(VARIABLE, "1")
+    with pytest.raises(ValueError, match="patch_extraction_batch_size must be"):
+        raw_data.get_image_patches(make_object(), *offsets, N=8, gridsize=1)
+
+
+@pytest.mark.skipif(not native.available(), reason="needs numba")
+def test_a_full_disk_at_the_cache_of_compiled_code_costs_the_cache_only(tmp_path):
+    code = (
+        "import errno, numba.core.caching as caching\n"
+        "tried = []\n"
+        "def full(*arguments):\n"
+        "    tried.append(1)\n"
+        "    raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "caching.Cache.save_overload = full\n"
+        "import numpy as np\n"
+        "from ptycho.raw_data import get_image_patches\n"
+        "zero = np.zeros((1, 1, 2, 1))\n"
+        "patches = get_image_patches(np.ones((9, 9), np.complex64), zero + 4, zero, 4, 1)\n"
+        "assert tried and patches.numpy().all(), (tried, patches)\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), VARIABLE: "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -370,3 +370,17 @@ def test_an_object_on_a_gpu_is_left_to_xla():
     on_gpu = SimpleNamespace(device="/job:localhost/replica:0/task:0/device:GPU:0")
     assert patches._default_engine(on_gpu) == "xla"
     assert patches._default_engine(tf.zeros(3)) == patches._default_engine(np.zeros(3)) == "native"
+
+
+def test_a_large_chunk_size_makes_no_work_for_few_groups(monkeypatch):
+    asked = []
+
+    def counted(padded, chunk, *arguments, **options):
+        asked.append(len(chunk))
+        return original(padded, chunk, *arguments, **options)
+
+    original = patches._extract_jit
+    monkeypatch.setattr(patches, "_extract_jit", counted)
+    padded, offsets, N, B, c = padded_workload("interior", 8, 2, 3)
+    _get_image_patches_batched(padded, offsets, N, B, c, chunk_size=10**6, engine="xla")
+    assert asked == [patches.default_chunk_size(8, 4)]

@@ -117,3 +117,41 @@ def test_a_dataset_can_be_made_inside_a_function():
 
     expected = np.abs(get_image_patches(make_object(), CENTRE, LOCAL, config=CONFIG).numpy()).sum()
     np.testing.assert_allclose(total().numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["image", "centre", "local"])
+def test_a_dataset_takes_no_tensor_of_the_function_that_is_traced(name):
+    given = {"image": make_object(), "centre": CENTRE, "local": LOCAL}
+
+    def run(value):
+        return patch_dataset(*{**given, name: value}.values(), 2, config=CONFIG).cardinality()
+
+    with pytest.raises(ValueError, match="must be an array or an eager tensor"):
+        tf.function(run)(tf.constant(given[name]))
+
+
+@pytest.mark.parametrize("place", [shift_and_sum, reassemble_position])
+def test_offsets_that_span_more_than_the_memory_are_refused(place):
+    run = tf.function(lambda at: place(tf.constant(PATCHES[:2]), at, M=8))
+    far = tf.constant([[[[-3e9, 0.0]]], [[[3e9, 0.0]]]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"global_offsets .* a canvas that fits in memory"):
+        run(far)
+
+
+@pytest.mark.parametrize("chunk_size", [100_000, 2**31 - 1, 10**12])
+def test_a_chunk_larger_than_all_patches_is_no_larger(chunk_size):
+    patches, offsets = tf.constant(PATCHES), tf.constant(OFFSETS)
+    expected = shift_and_sum_old(patches, offsets, M=8).numpy()
+    unknown = [tf.TensorSpec([None, 16, 16, 1], tf.complex64), tf.TensorSpec([None, 1, 1, 2], tf.float64)]
+    for signature in (None, unknown):
+        run = tf.function(lambda *parts: shift_and_sum(*parts, M=8, chunk_size=chunk_size), input_signature=signature)
+        np.testing.assert_array_equal(run(patches, offsets).numpy(), expected)
+    with tf.GradientTape() as tape:
+        tape.watch(patches)
+        loss = tf.reduce_sum(tf.abs(shift_and_sum(patches, offsets, M=8, chunk_size=chunk_size)))
+    assert np.count_nonzero(tape.gradient(loss, patches)) > 100
+
+
+def test_the_loop_over_canvases_says_that_it_works_eagerly_only():
+    with pytest.raises(ValueError, match="works eagerly only"):
+        tf.function(lambda: shift_and_sum_old(PATCHES, OFFSETS, M=8))()

@@ -140,3 +140,16 @@ def test_impossible_groups_are_refused(arguments, message):
     scan = RawData(np.ones((40, 40), np.complex64), np.arange(10.0), np.arange(10.0))
     with pytest.raises(ValueError, match=message):
         scan.group(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [(">c8", "c8"), (">c16", "c16"), (">f4", "c8"), ("<f8", "c16"), ("<f2", "c8"), ("<i4", "c16")],
+)
+def test_the_precision_of_an_object_does_not_depend_on_the_byte_order(tmp_path, stored, expected):
+    values = np.arange(63).reshape(7, 9)
+    np.savez(tmp_path / "scan.npz", objectGuess=values.astype(stored), xcoords=[1.0], ycoords=[2.0])
+    found = RawData.from_npz(tmp_path / "scan.npz").objectGuess
+    assert found.dtype == np.dtype(expected)
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, values)
