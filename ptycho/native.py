@@ -37,9 +37,10 @@ def available():
 @functools.cache
 def _floating_point_environment():
     """Functions of the C library that read and write this thread's; None where its layout is not known."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return None
     library = ctypes.CDLL(None)
-    known = platform.system() == "Linux" and platform.machine() == "x86_64"
-    return (library.fegetenv, library.fesetenv) if known and hasattr(library, "fegetenv") else None
+    return (library.fegetenv, library.fesetenv) if hasattr(library, "fegetenv") else None
 
 
 @contextlib.contextmanager
