@@ -188,10 +188,11 @@ def _gradient_native(upstream, shape, dtype, positions):
     height, width = shape
     canvas = native.empty_aligned(shape, dtype)
     canvas.fill(0)
+    offsets = _offsets(positions, real)
 
     def work(first, last):
         native.compiled(_scatter_groups)(
-            native.flat_view(upstream, np.float32), N, first, last, c, _offsets(positions, real), real(1),
+            native.flat_view(upstream, np.float32), N, first, last, c, offsets, real(1),
             np.arange(N, dtype=real), canvas.reshape(-1).view(real), height, width,
         )  # fmt: skip
 

@@ -192,9 +192,9 @@ def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
     Returns that canvas and, if ``counted``, the same of parts of ones (else None).
     """
     M = parts.shape[1]
-    # Every chunk is filled up to this size, so it is no larger than there is work. For a batch of one XLA contracts in
-    # another order.
-    chunk_size = max(2, min(chunk_size, parts.shape[0] or default_chunk_size(M)))
+    # Every chunk is filled up to this size: no larger than there is work, but one size for all small numbers of parts,
+    # so that it is compiled once. For a batch of one XLA contracts in another order.
+    chunk_size = max(2, min(chunk_size, max(parts.shape[0] or 0, default_chunk_size(M))))
     total = tf.shape(parts)[0]
     chunks = (total + chunk_size - 1) // chunk_size
     wide = tf.cast(size + 2 * _MARGIN, tf.int64)  # the skirt of a patch at the rim falls on the margin
