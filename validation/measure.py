@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from validation.records import (
     Measurement,
     Memory,
     MemoryPair,
+    Order,
     Protocol,
     Timeline,
     Timing,
@@ -220,18 +221,14 @@ def busy_s() -> float | None:
     return (sum(values) - values[3] - values[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def balanced_orders(count: int, seed: str) -> list[Literal["reference_first", "candidate_first"]]:
+def balanced_orders(count: int, seed: str) -> list[Order]:
     """Orders of the arms, as many of the one as of the other (odd counts: one more), shuffled."""
-    orders: list[Literal["reference_first", "candidate_first"]] = [
-        "reference_first" if index % 2 == 0 else "candidate_first" for index in range(count)
-    ]
+    orders: list[Order] = ["reference_first" if index % 2 == 0 else "candidate_first" for index in range(count)]
     random.Random(seed).shuffle(orders)
     return orders
 
 
-def _pair(
-    bench: Bench, case: Case, first_order: Literal["reference_first", "candidate_first"], reference: str, candidate: str
-) -> tuple[TimingPair, float]:
+def _pair(bench: Bench, case: Case, first_order: Order, reference: str, candidate: str) -> tuple[TimingPair, float]:
     """One replicate in two fresh processes, and how many cores others kept busy during the worse arm."""
     arms = {"reference": reference, "candidate": candidate}
     order = ("reference", "candidate") if first_order == "reference_first" else ("candidate", "reference")
@@ -338,9 +335,7 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
         random.Random(f"schedule{round_name} {case.case_id}").shuffle(schedule)
         spare = len(schedule) // 2
 
-        def take(
-            number: int, kind: str, order: Literal["reference_first", "candidate_first"]
-        ) -> tuple[TimingPair, bool]:
+        def take(number: int, kind: str, order: Order) -> tuple[TimingPair, bool]:
             """Measure a replicate until it is quiet; False where it is kept although it is not."""
             nonlocal rejected, kept, spare
             while True:

@@ -131,6 +131,9 @@ class Equivalence(Record, frozen=True, kw_only=True):
     reference_left_out: str | None = None
 
 
+Order = Literal["reference_first", "candidate_first"]
+
+
 class ArmTiming(Record, frozen=True, kw_only=True):
     """One arm of a replicate: the first call apart, then the samples of the steady state.
 
@@ -148,7 +151,7 @@ class ArmTiming(Record, frozen=True, kw_only=True):
 class TimingPair(Record, frozen=True, kw_only=True):
     """A replicate: two arms measured next to each other; ``order`` says which ran first."""
 
-    order: Literal["reference_first", "candidate_first"]
+    order: Order
     reference: ArmTiming
     candidate: ArmTiming
 
