@@ -66,7 +66,7 @@ def evidence_of(verdict: Verdict) -> Evidence:
     """
     reasons = [
         (verdict.outcome in ("INSTRUMENT_FAILURE", "NOTHING_RAN"), "it is no verdict at all"),
-        (verdict.provisional, f"it is provisional ({verdict.sweep} sweep); run the full sweep"),
+        (verdict.provisional, f"it is provisional ({verdict.sweep} sweep); run the nightly sweep"),
         (bool(verdict.relaxed), f"its thresholds are relaxed ({'; '.join(verdict.relaxed)})"),
         (verdict.commit is None, "its run has no commit on record"),
         (verdict.dirty is not False, "its run was made with uncommitted changes; commit them and run again"),

@@ -110,7 +110,7 @@ def flag(verdict: Verdict) -> str:
         return f"Leave {FLAG} as it is: what is not decided neither flips it nor takes it back."
     sentences = {
         ("ACCEPT", True): f"{FLAG} may be on by default, as soon as this run is recorded (python -m reports record).",
-        ("ACCEPT", False): f"Leave {FLAG} as it is: only a full sweep with the promised thresholds moves it.",
+        ("ACCEPT", False): f"Leave {FLAG} as it is: only a nightly sweep with the promised thresholds moves it.",
         ("REJECT", True): f"{FLAG} must not be on: switch it off until what is named below is mended.",
         ("REJECT", False): f"Do not switch {FLAG} on. Where it is on, run the nightly sweep now; if that rejects too, "
         "switch it off.",

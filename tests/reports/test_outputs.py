@@ -294,7 +294,7 @@ def test_failed_lines_that_decide_nothing_are_told_apart() -> None:
         (b.full_run(), "may be on by default, as soon as this run is recorded"),
         (b.full_run(timing=b.timing(2.0)), "must not be on: switch it off"),
         (b.full_run(timing=b.timing(10.0)), "Leave use_batched_patch_extraction as it is: what is not decided"),
-        (b.quick_run(), "only a full sweep with the promised thresholds moves it"),
+        (b.quick_run(), "only a nightly sweep with the promised thresholds moves it"),
         (b.quick_run(timing=b.timing(2.0)), "Do not switch use_batched_patch_extraction on"),
         (b.make(list(b.full_run().lines), candidate="mine"), "this verdict is about mine and says nothing of the flag"),
     ],
