@@ -211,12 +211,13 @@ def full(scan: Scan, seed: int) -> Sweep:
             every_candidate=N == 64 and 1 <= batch <= 10,
         )
         cases.setdefault(planned.case.case_id, planned)
-    # Enough groups for several chunks and a rest, in every engine and fallback: some are wrong only there.
+    # Enough groups for several chunks and a rest, in every engine and fallback: some are wrong only there. Few patches:
+    # the loop takes a tenth of a second for each where no graph may be compiled.
     chunked = _case(
         "patch_extraction",
-        N=32,
+        N=128,
         gridsize=2,
-        batch=1000,
+        batch=75,
         pattern="outside",
         shape=OBJECT_SHAPES[1],
         seed=seed,

@@ -260,3 +260,9 @@ def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
     swept = [planned.case for planned in full.cases if planned.every_candidate and planned.case.kernel == "reassembly"]
     assert any(case.M == 20 and case.batch > chunk and case.batch % chunk for case in swept)
     assert "outside" in {case.pattern for case in swept}
+
+
+def test_full_takes_every_way_to_extract_over_several_chunks_and_a_rest(full):
+    swept = [p.case for p in full.cases if p.every_candidate and p.case.kernel == "patch_extraction"]
+    chunk = {case.case_id: 2**21 // (case.N**2 * case.gridsize**2) for case in swept}  # the default of the engines
+    assert any(case.batch > 2 * chunk[case.case_id] and case.batch % chunk[case.case_id] for case in swept)
