@@ -18,7 +18,7 @@ from . import grid, implementations
 
 _REPEATS = 3
 # No further repetition starts after this time.
-_ENOUGH_S = 6.0
+_ENOUGH_S = 4.0
 # mallopt parameter of glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD_BYTES = 65536

@@ -8,10 +8,11 @@ SMALL = [[64, 128], [1, 2], [10], ["complex64", "complex128"]]
 # The reference case's N, gridsize and dtype. More than 100 groups are out of reach of the first attempt, which keeps a
 # copy of the object for every patch.
 REFERENCE = [[64], [2], [100], ["complex64"]]
-# An output of 50 MiB: the meter resolves about half a MiB.
-MEMORY = [[128], [2], [100], ["complex64", "complex128"]]
+# An output of 50 MiB in few patches, which the loop is quick to cut: the meter resolves about half a MiB.
+MEMORY = [[256], [2], [25], ["complex64", "complex128"]]
 MEMORY_C64 = [*MEMORY[:3], ["complex64"]]
-# The first call of what stands around the kernels, where the work itself is short beside tracing and loading.
+# What stands around the kernels: a dispatcher shows where the work itself is short, and a first call is tracing and
+# loading.
 FIRST = [[64], [2], [10], ["complex64"]]
 REASSEMBLY = [[64], [1], [100], ["complex64"]]
 TRANSLATION = [[64, 128], [2], [10], ["complex64", "complex128"]]

@@ -30,7 +30,7 @@ def track_group_first_call(gridsize, B):
     return fresh.first_call_s("group", gridsize, B)
 
 
-@tracked("bytes", "translate", params=grid.MEMORY_C64, memory=True)
+@tracked("bytes", "translate", params=grid.MEMORY_C64, memory=True, version="2")
 def track_translate_peak(N, gridsize, B, dtype):
     return fresh.peak_bytes("translate", N, gridsize, B, dtype)
 

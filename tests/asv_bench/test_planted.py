@@ -92,7 +92,7 @@ def narrow(grid):
     """Leave one case per benchmark, so that the planted faults are measured in seconds."""
     text = grid.read_text()
     text = re.sub(r"^SMALL = .*$", 'SMALL = [[64], [1], [10], ["complex64"]]', text, flags=re.MULTILINE)
-    text = re.sub(r"^MEMORY = .*$", 'MEMORY = [[128], [2], [100], ["complex64"]]', text, flags=re.MULTILINE)
+    text = re.sub(r"^MEMORY = .*$", 'MEMORY = [[256], [2], [25], ["complex64"]]', text, flags=re.MULTILINE)
     grid.write_text(text)
 
 
