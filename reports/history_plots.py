@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reports.figure import CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, PEER, REFERENCE, Plot, drawing, to_svg
 from reports.history_results import History, Point, Series, amount
@@ -12,11 +12,13 @@ from reports.history_steps import steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LOOKS = (
     (CANDIDATE, "o", "-"), (REFERENCE, "s", "-"), (PEER, "D", "-"), (INK, "^", "--"), (MUTED, "v", "--"),
     (LIMIT, "P", ":"), (CANDIDATE, "X", ":"), (REFERENCE, "*", ":"),
 )  # fmt: skip
+_FACTOR_HEIGHT = 10.0  # points
 _KINDS = {
     "speedup": ("Speedup over the loop", "times faster"),
     "steady": ("Steady time of a call", "time"),
@@ -65,7 +67,18 @@ def selected(history: History, kind: str, module: str) -> list[Series]:
     return list(best.values())[: len(_LOOKS)]
 
 
-def _draw(axes: Axes, number: int, series: Series, marked: list[tuple[int, float, float]]) -> None:
+class _Factor(NamedTuple):
+    """The factor of a change of level, to be written beside its ring."""
+
+    at: int
+    value: float
+    text: str
+    color: str
+    beside: bool  # a line that falls comes from above: there the factor stands beside the ring
+
+
+def _draw(axes: Axes, number: int, series: Series, marked: list[tuple[int, float, float]]) -> list[_Factor]:
+    """Draw one series; return the factors of its changes, which find their places when the limits are known."""
     color, marker, style = _LOOKS[number]
     shown = [(at, point) for at, point in enumerate(series.points) if point.value is not None]
     for at, point in shown:
@@ -75,17 +88,31 @@ def _draw(axes: Axes, number: int, series: Series, marked: list[tuple[int, float
         [at for at, _ in shown], [point.value or math.nan for _, point in shown], style, color=color, marker=marker,
         markeredgecolor=PAPER, label=f"{name} ({series.params})",
     )  # fmt: skip
+    factors = []
     for at, before, after in marked:
         value = series.points[at].value
         if value is None:
             continue
         factor = max(after / before, before / after)
         axes.plot([at], [value], "o", markersize=13, markerfacecolor="none", markeredgecolor=color, zorder=3)
-        # A line that falls comes from above: the factor stands beside it.
         beside = after < before and at < len(series.points) - 1
+        text = f"{'▲' if after > before else '▼'}{factor:.3g}x"
+        factors.append(_Factor(at, value, text, color, beside))
+    return factors
+
+
+def _write(figure: Figure, axes: Axes, factors: list[_Factor]) -> None:
+    """Write the factors; several of one commit stand one above the other, over the highest ring."""
+    figure.draw_without_rendering()  # the layout says where a value lies on the page
+    free: dict[int, float] = {}
+    for factor in sorted(factors, key=lambda one: (one.at, -one.value)):
+        at_y = float(axes.transData.transform((factor.at, factor.value))[1]) * 72 / figure.dpi
+        y = free.get(factor.at, at_y + (7 if factor.beside else 10))
+        free[factor.at] = y + _FACTOR_HEIGHT
         axes.annotate(
-            f"{'▲' if after > before else '▼'}{factor:.3g}x", (at, value), (7, 7) if beside else (0, 10),
-            textcoords="offset points", ha="left" if beside else "center", fontsize=8, color=color,
+            factor.text, (factor.at, factor.value), (7 if factor.beside else 0, y - at_y),
+            textcoords="offset points", ha="left" if factor.beside else "center", fontsize=8, color=factor.color,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
         )  # fmt: skip
 
 
@@ -109,13 +136,14 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
     title, label = _KINDS[kind]
     count = len(history.commits)
     with drawing(3.4 + 0.18 * len(chosen)) as (figure, (axes,)):
+        factors: list[_Factor] = []
         for number, series in enumerate(chosen):
             marked = steps(series)
             drawn = series
             if kind == "speedup":
                 drawn = _inverted(series)
                 marked = [(at, 1 / before, 1 / after) for at, before, after in marked]
-            _draw(axes, number, drawn, marked)
+            factors += _draw(axes, number, drawn, marked)
             _draw_without_value(axes, number, series)
         axes.set_yscale("log")
         unit = "times" if kind == "speedup" else chosen[0].unit
@@ -140,6 +168,7 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
         axes.grid(True, axis="y", color=GRID)
         axes.set_ylabel(f"{label} (log scale)")
         figure.legend(loc="outside lower center", ncols=1, fontsize=8)
+        _write(figure, axes, factors)
         svg = to_svg(figure, f"history-{module}-{kind}")
     return Plot(
         name=f"history-{module}-{kind}",

@@ -1,6 +1,7 @@
 """`reports history` on results that asv's own classes wrote, over the commits of a made repository."""
 
 import datetime
+import itertools
 import json
 import math
 import random
@@ -268,6 +269,19 @@ def test_the_plots_are_speedup_steady_cold_and_peak_and_draw_what_was_measured(m
     assert "▼" in speedup.svg
     assert "✗ failed" in plots["history-patch_extraction-cold"].svg
     assert ">n/a<" in re.sub(r"\s", "", plots["history-patch_extraction-cold"].svg)
+
+
+def test_factors_of_one_commit_do_not_lie_on_each_other(made):
+    read = read_history(made.config)
+    count = len(read.commits)
+    rising = [
+        msgspec.structs.replace(_series([level] * 4 + [3 * level] * (count - 4)), benchmark=f"module.time_{name}")
+        for level, name in ((1.0, "one"), (1.02, "another"), (1.04, "third"))
+    ]
+    (plot,) = draw(msgspec.structs.replace(read, series=tuple(rising)))
+    heights = sorted(float(y) for y in re.findall(r"<text[^>]* y=\"(\S+?)\"[^>]*>▲3x<", plot.svg))
+    assert len(heights) == 3
+    assert min(after - before for before, after in itertools.pairwise(heights)) >= 8.0
 
 
 def test_raw_samples_are_drawn(made):
