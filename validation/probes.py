@@ -6,11 +6,13 @@ figure that shows it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -256,39 +258,42 @@ sys.exit(0 if type(reply).__name__ == "OutputReply" else str(reply))
 """
 
 
-def threads(subject: Subject) -> Found:
-    """See that bits do not depend on the number of threads: two fresh processes, one thread and three."""
+def _with_threads(subject: Subject, count: int, path: Path) -> str | None:
+    """Write the output of a fresh process with so many threads; return its last words if there is none."""
     from validation.tasks import Task
 
-    outputs = []
+    task = Task(
+        action="output",
+        scan_path=subject.scan_path,
+        case=subject.case,
+        implementation=subject.name,
+        output_path=str(path),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _OTHER_THREADS],
+        input=msgspec.json.encode(task),
+        env={**os.environ, _THREADS_VARIABLE: str(count), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    return " ".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:])
+
+
+def threads(subject: Subject) -> Found:
+    """See that bits do not depend on the number of threads: two fresh processes, one thread and three."""
+    counts = (1, 3)
     with tempfile.TemporaryDirectory() as folder:
-        for count in (1, 3):
-            path = Path(folder) / f"threads-{count}.npy"
-            task = Task(
-                action="output",
-                scan_path=subject.scan_path,
-                case=subject.case,
-                implementation=subject.name,
-                output_path=str(path),
-            )
-            done = subprocess.run(
-                [sys.executable, "-c", _OTHER_THREADS],
-                input=msgspec.json.encode(task),
-                env={
-                    **os.environ,
-                    _THREADS_VARIABLE: str(count),
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                },
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode != 0:
-                tail = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-                return Found(
-                    passed=False, figure=None, limit=0.0, detail=f"no result with {count} threads: {' '.join(tail)}"
-                )
-            outputs.append(np.load(path))
-    return _same_bits(outputs[0], outputs[1], "with 1 thread and with 3")
+        paths = [Path(folder) / f"threads-{count}.npy" for count in counts]
+        # Side by side: starting them, TensorFlow's import above all, is most of it, and nothing here is timed.
+        with ThreadPoolExecutor() as pool:
+            words = list(pool.map(_with_threads, itertools.repeat(subject), counts, paths))
+        for count, last in zip(counts, words, strict=True):
+            if last is not None:
+                detail = f"no result with {count} threads: {last}"
+                return Found(passed=False, figure=None, limit=0.0, detail=detail)
+        return _same_bits(*map(np.load, paths), "with 1 thread and with 3")
 
 
 def delta(subject: Subject) -> Found:
