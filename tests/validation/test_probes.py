@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from tests.validation.children import ask, make_case, make_task
+from tests.validation.misbehaving import WAYS
 from validation import oracle, probes, tasks
 from validation.catalogue import _probed
 from validation.demo_scan import write_demo_scan
 
 ALL = [(kernel, probe) for kernel in probes.PROBES for probe in probes.names(kernel)]
+BEHAVE = "tests.validation.misbehaving:behave"
 RIGHT = {"patch_extraction": oracle.extract_patches, "reassembly": oracle.shift_and_sum}
 
 
@@ -44,6 +46,18 @@ def test_bits_do_not_depend_on_threads(scan_path, tmp_path):
     reply = ask(make_task("probe", scan_path, implementation="batched", probe="threads"), tmp_path)
     assert isinstance(reply, tasks.ProbeReply)
     assert reply.passed, reply
+
+
+def test_bits_that_depend_on_threads_are_seen_and_a_process_without_a_result_is_told(scan_path, tmp_path):
+    reply = ask(make_task("probe", scan_path, implementation="thread_dependent", probe="threads"), tmp_path)
+    assert isinstance(reply, tasks.ProbeReply)
+    assert not reply.passed
+    assert reply.figure > 0
+    case = make_case(batch=WAYS.index("exit_code"))
+    reply = ask(make_task("probe", scan_path, case=case, implementation=BEHAVE, probe="threads"), tmp_path)
+    assert isinstance(reply, tasks.ProbeReply)
+    assert not reply.passed
+    assert reply.detail == "no result with 1 threads: giving up"
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
