@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import click
@@ -109,8 +114,6 @@ def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **v
 
     It runs on this machine, or on a Dask cluster named by one of --scheduler, --local-cluster and --cluster.
     """
-    import contextlib
-
     from validation import progress, summary
     from validation.declaration import ClusterOptions, Options
     from validation.run import run as run_sweep
@@ -129,12 +132,30 @@ def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **v
         shown = progress.BarProgress() if sys.stdout.isatty() else progress.Progress()
     with shown if isinstance(shown, progress.BarProgress) else contextlib.nullcontext():
         try:
-            found = run_sweep(options, shown)
+            with _sigterm_as_ctrl_c():
+                found = run_sweep(options, shown)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"stopped; what was measured is kept, continue with: {options.resume_command()}"
             ) from None
     click.echo(summary.as_json(found) if as_json else summary.one_line(found))
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Take SIGTERM, by which systemd and Slurm stop a job, for Ctrl-C. Only the main thread may say so."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Interrupted(CommandError):

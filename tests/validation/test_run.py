@@ -224,14 +224,15 @@ shape = [[20, 31]]
 """
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_ends_cleanly_and_says_how_to_resume(tmp_path, number):
     (tmp_path / "many.toml").write_text(MANY)
     process = start_run(tmp_path / "many.toml", tmp_path / "run")
     for line in process.stdout:
         if line.startswith("[1/60]"):
             break
     family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     (line,) = stderr.splitlines()
