@@ -9,7 +9,7 @@ from . import grid, implementations
 
 _PAIRS = 5
 # A call this long settles nothing by a second discarded one, and three pairs of it have to do.
-_LONG_CALL_S = 1.0
+_LONG_CALL_S = 0.5
 
 
 def _seconds(function):

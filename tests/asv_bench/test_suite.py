@@ -39,6 +39,7 @@ def swept():
     ("kernel", "params"),
     [
         ("patch_extraction", grid.SMALL),
+        ("patch_extraction", grid.SMALL_LOOP),
         ("patch_extraction", grid.REFERENCE),
         ("patch_extraction", grid.MEMORY),
         ("patch_extraction", grid.FIRST),
@@ -105,7 +106,16 @@ def test_the_name_of_the_machine_is_fit_for_a_folder_and_says_how_many_cores():
 
 
 def test_cases_of_the_suite_stay_few_enough_for_three_minutes():
-    grids = (grid.SMALL, grid.REFERENCE, grid.MEMORY, grid.FIRST, grid.REASSEMBLY, grid.TRANSLATION, grid.GROUPING)
+    grids = (
+        grid.SMALL,
+        grid.SMALL_LOOP,
+        grid.REFERENCE,
+        grid.MEMORY,
+        grid.FIRST,
+        grid.REASSEMBLY,
+        grid.TRANSLATION,
+        grid.GROUPING,
+    )
     assert sum(len(list(itertools.product(*params))) for params in grids) <= 32
 
 
