@@ -253,16 +253,19 @@ def test_the_quick_reference_case_has_a_loop_that_is_timed_as_one_whatever_the_s
 
 
 def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
+    from ptycho.placement import default_chunk_size
     from validation.kernels import KERNELS
 
     assert len(KERNELS["reassembly"].candidates) > 1
-    chunk = 2**20 // 20**2  # the default of `shift_and_sum` at M 20
+    chunk = default_chunk_size(20)
     swept = [planned.case for planned in full.cases if planned.every_candidate and planned.case.kernel == "reassembly"]
     assert any(case.M == 20 and case.batch > chunk and case.batch % chunk for case in swept)
     assert "outside" in {case.pattern for case in swept}
 
 
 def test_full_takes_every_way_to_extract_over_several_chunks_and_a_rest(full):
+    from ptycho.patches import default_chunk_size
+
     swept = [p.case for p in full.cases if p.every_candidate and p.case.kernel == "patch_extraction"]
-    chunk = {case.case_id: 2**21 // (case.N**2 * case.gridsize**2) for case in swept}  # the default of the engines
-    assert any(case.batch > 2 * chunk[case.case_id] and case.batch % chunk[case.case_id] for case in swept)
+    batches = [(case.batch, default_chunk_size(case.N, case.gridsize**2)) for case in swept]
+    assert any(batch > 2 * chunk and batch % chunk for batch, chunk in batches)
