@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from types import FrameType
@@ -143,14 +142,11 @@ def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **v
 
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Take SIGTERM, by which systemd and Slurm stop a job, for Ctrl-C. Only the main thread may say so."""
+    """Take SIGTERM, by which systemd and Slurm stop a job, for Ctrl-C."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
