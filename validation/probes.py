@@ -293,7 +293,8 @@ def threads(subject: Subject) -> Found:
             if last is not None:
                 detail = f"no result with {count} threads: {last}"
                 return Found(passed=False, figure=None, limit=0.0, detail=detail)
-        return _same_bits(*map(np.load, paths), "with 1 thread and with 3")
+        one, three = map(np.load, paths)
+        return _same_bits(one, three, "with 1 thread and with 3")
 
 
 def delta(subject: Subject) -> Found:
