@@ -75,7 +75,7 @@ def smoke(scan: Scan, seed: int) -> Sweep:
 
 
 def quick(scan: Scan, seed: int) -> Sweep:
-    """Make every pattern and dtype once, and a small reference case: under three minutes.
+    """Make every pattern and dtype once, and a small reference case: three to five minutes, by the speed of the loop.
 
     A loop of some eight seconds is as short as the reference case may be: the first call of the candidate
     loads compiled code for about half a second, however small the case. The extension of METHOD is not
