@@ -145,14 +145,16 @@ def test_a_stopped_child_is_ended_at_its_time(forking, scan_path):
 def test_a_task_runs_once_more_where_its_server_is_lost_and_fails_where_that_happens_again(
     tmp_path, scan_path, times, reason
 ):
-    servers = []
+    killed = []
 
     def kill_servers():
-        while len(servers) < times:
-            server = child_of(executor).parent()
-            if server is not None and server not in servers:
-                servers.append(server)
-                server.kill()
+        while len(killed) < times:
+            child, server = child_of(executor), executor._server
+            # A child that outlives its server has another parent, which is none of ours.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if server is not None and server.pid not in killed and child.ppid() == server.pid:
+                    killed.append(server.pid)
+                    os.kill(server.pid, signal.SIGKILL)
 
     with LocalExecutor(tmp_path, mode="spawn", threads=1, memory_limit_bytes=None) as executor:
         killer = threading.Thread(target=kill_servers)
