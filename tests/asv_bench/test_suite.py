@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -163,6 +164,61 @@ def test_a_first_call_ever_compiles_into_a_folder_of_its_own_and_needs_a_parent_
     assert done.returncode == 0, done.stderr
     assert {path.suffix for path in tmp_path.rglob("patches._extract_groups*")} == {".nbc", ".nbi"}
     assert "a parent that has compiled no kernel is expected" in done.stdout
+
+
+# Stands for ptycho, in a process whose first import of the suite finds none that can be imported.
+PRELOADS = """
+import json, os, sys
+from pathlib import Path
+from asv_bench.benchmarks import preload
+answers = {}
+for folder in sorted(Path.cwd().iterdir()):
+    if folder.name.startswith("6"):
+        preload.context.ensure_initialized()
+    sys.path.insert(0, str(folder))
+    answers[folder.name] = preload.preload(timeout_s=5), "ptycho.raw_data" in sys.modules
+    sys.path.remove(str(folder))
+print(json.dumps(answers))
+"""
+IMPORTS = {
+    "1 raises": "raise OSError('broken')",
+    "2 dies": "import os; os.kill(os.getpid(), 11)",
+    "3 hangs": "import time; time.sleep(600)",
+    "4 runs an operation": "import tensorflow; tensorflow.constant(1)",
+    "5 is harmless": "",
+    "6 comes after an operation": "",
+}
+
+
+def test_ptycho_is_imported_before_the_fork_only_where_that_is_harmless(tmp_path):
+    for name, body in IMPORTS.items():
+        package = tmp_path / name / "ptycho"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "raw_data.py").write_text(body)
+        (package / "tf_helper.py").touch()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "1 raises"), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-c", PRELOADS], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "1 raises": [False, False],
+        "2 dies": [False, False],
+        "3 hangs": [False, False],
+        "4 runs an operation": [False, False],
+        "5 is harmless": [True, True],
+        "6 comes after an operation": [False, True],
+    }
+    assert "runs a TensorFlow operation; none is expected" in done.stderr
+
+
+def test_asv_forks_from_a_process_that_has_imported_ptycho():
+    program = (
+        "import sys; from asv_bench.benchmarks import preload; print([name in sys.modules for name in preload.MODULES])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[True, True]\n"
 
 
 @pytest.mark.parametrize("measure", ["steady.warm", "fresh.first_call_s", "fresh.peak_bytes"])
