@@ -5,6 +5,7 @@ A run whose calibration fails is an instrument failure and gives no verdict.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable
@@ -105,12 +106,14 @@ def equivalence() -> tuple[CalibrationCheck, ...]:
     """Show the comparison an output that is off by 2e-6 in one element, and one that is off by one ULP."""
     rng = np.random.default_rng(0)
     right = (rng.uniform(0.5, 1.0, (4, 16, 16, 3)) + 1j * rng.uniform(0.5, 1.0, (4, 16, 16, 3))).astype(np.complex64)
-    names = {"expected_name": "made", "actual_name": "made, one element changed"}
+    compared = functools.partial(
+        compare, right, expected_name="made", actual_name="made, one element changed", atol=1e-6
+    )
     off, last_place = right.copy(), right.copy()
     off[2, 7, 3, 1] += OFF_BY
     last_place.imag[1, 4, 15, 2] = np.nextafter(last_place.imag[1, 4, 15, 2], np.float32(2))
-    refused = compare(right, off, atol=1e-6, **names)
-    seen = compare(right, last_place, atol=1e-6, **names)
+    refused = compared(off)
+    seen = compared(last_place)
     return (
         # One rounding to float32 of numbers below 1 moves the difference by up to 6e-8.
         check("comparison: one element off", OFF_BY, refused.max_abs_error or 0.0, 0.05, "absolute"),

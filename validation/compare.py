@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from validation.records import Comparison
+from validation.threads import in_threads
 
 # Elements looked at together; the intermediate arrays stay in the processor's cache.
 _CHUNK = 1 << 16
@@ -50,8 +52,49 @@ def _same_bits(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
+class _Piece(NamedTuple):
+    """What two pieces of the same length have in common.
+
+    ``nan`` and ``inf`` are counted in the actual one. ``bad`` is the first place where either is not finite; with
+    one, nothing was looked at further. ``where`` is the place of the largest ``error``.
+    """
+
+    identical: int
+    nan: int
+    inf: int
+    bad: int | None
+    error: float
+    where: int
+    ulp: int
+
+
+def _look(left: NDArray[Any], right: NDArray[Any]) -> _Piece:
+    """Compare a piece of the expected output with that of the actual one."""
+    same = _same_bits(left, right)
+    identical = int(np.count_nonzero(same))
+    finite = np.isfinite(left) & np.isfinite(right)
+    if not finite.all():
+        return _Piece(identical, *_finite(right), bad=int(np.argmin(finite)), error=0.0, where=0, ulp=0)
+    # Elements of the same bits are nowhere off; the others are looked at in double precision.
+    differing = np.flatnonzero(~same)
+    if len(differing) == 0:
+        return _Piece(identical, nan=0, inf=0, bad=None, error=0.0, where=0, ulp=0)
+    left, right = left[differing], right[differing]
+    wide = np.complex128 if left.dtype.kind == "c" else np.float64
+    errors = np.abs(left.astype(wide) - right.astype(wide))
+    ulp = int(ulp_distance(_float32_parts(left), _float32_parts(right)).max())
+    where = int(differing[np.argmax(errors)])
+    return _Piece(identical, nan=0, inf=0, bad=None, error=float(errors.max()), where=where, ulp=ulp)
+
+
 def compare(
-    expected: NDArray[Any], actual: NDArray[Any], *, expected_name: str, actual_name: str, atol: float
+    expected: NDArray[Any],
+    actual: NDArray[Any],
+    *,
+    expected_name: str,
+    actual_name: str,
+    atol: float,
+    require_going: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Compare two outputs.
 
@@ -63,6 +106,8 @@ def compare(
         Implementations that made them.
     atol : float
         Largest absolute difference that passes, in units of the object; the relative tolerance is zero.
+    require_going : callable
+        Asked before each piece; what it raises ends the comparison.
 
     Returns
     -------
@@ -94,34 +139,25 @@ def compare(
             **facts,
         )
     flat_expected = expected.reshape(-1)
+
+    def look(at: int) -> _Piece:
+        require_going()
+        return _look(np.asarray(flat_expected[at : at + _CHUNK]), np.asarray(flat_actual[at : at + _CHUNK]))
+
     worst_error, worst_at, max_ulp, identical, nan_count, inf_count = -1.0, 0, 0, 0, 0, 0
     comparable = True
-    for at in range(0, actual.size, _CHUNK):
-        left, right = np.asarray(flat_expected[at : at + _CHUNK]), np.asarray(flat_actual[at : at + _CHUNK])
-        nan, inf = _finite(right)
-        nan_count, inf_count = nan_count + nan, inf_count + inf
-        same = _same_bits(left, right)
-        identical += int(np.count_nonzero(same))
-        if nan or inf or sum(_finite(left)):
-            bad = ~(np.isfinite(left) & np.isfinite(right))
+    starts = range(0, actual.size, _CHUNK)
+    for at, piece in zip(starts, in_threads(look, starts), strict=True):
+        nan_count, inf_count = nan_count + piece.nan, inf_count + piece.inf
+        identical += piece.identical
+        if piece.bad is not None:
             if comparable:
-                worst_at = at + int(np.argmax(bad))
+                worst_at = at + piece.bad
             comparable = False
-            continue
-        if not comparable:
-            continue
-        # Elements of the same bits are nowhere off; the others are looked at in double precision.
-        differing = np.flatnonzero(~same)
-        if len(differing) == 0:
-            error, where = 0.0, 0
-        else:
-            left, right = left[differing], right[differing]
-            wide = np.complex128 if left.dtype.kind == "c" else np.float64
-            errors = np.abs(left.astype(wide) - right.astype(wide))
-            error, where = float(errors.max()), int(differing[np.argmax(errors)])
-            max_ulp = max(max_ulp, int(ulp_distance(_float32_parts(left), _float32_parts(right)).max()))
-        if error > worst_error:
-            worst_error, worst_at = error, at + where
+        elif comparable:
+            max_ulp = max(max_ulp, piece.ulp)
+            if piece.error > worst_error:
+                worst_error, worst_at = piece.error, at + piece.where
     worst_error = max(worst_error, 0.0)
     return Comparison(
         passed=comparable and worst_error <= atol,

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validation.threads import in_threads
+
 # Samples taken at once; the intermediate arrays stay in the processor's cache.
 _CHUNK_SAMPLES = 1 << 14
 
@@ -57,7 +59,8 @@ def extract_patches(
     axis: NDArray[Any] = np.arange(N, dtype=coordinate_dtype)
     out = np.empty((batch * channels, N, N), np.complex64)
     step = max(1, _CHUNK_SAMPLES // (N * N))
-    for start in range(0, len(offsets), step):
+
+    def fill(start: int) -> None:
         chunk = offsets[start : start + step]
         x0, x1, wx = _corner_weights(axis[None, :] + chunk[:, :1], width)
         y0, y1, wy = _corner_weights(axis[None, :] + chunk[:, 1:], height)
@@ -68,6 +71,9 @@ def extract_patches(
         above = (1.0 - wx) * flat[upper + left] + wx * flat[upper + right]
         below = (1.0 - wx) * flat[lower + left] + wx * flat[lower + right]
         out[start : start + step] = (1.0 - wy) * above + wy * below
+
+    for _ in in_threads(fill, range(0, len(offsets), step)):
+        pass
     return np.ascontiguousarray(np.moveaxis(out.reshape(batch, channels, N, N), 1, 3))
 
 
