@@ -22,7 +22,7 @@ OBJECT_SHAPES = ((200, 256), (301, 150), (97, 131), (24, 17))
 OUTPUT_LIMIT = 3 * 2**30
 PIXEL_BYTES = 8
 # Pixels that the loop of the quick reference case translates in all.
-QUICK_PIXELS = 3.4e8
+QUICK_PIXELS = 2.5e8
 # Patches of a cell of the map of speedups: the loop takes a few tenths of a second.
 MAP_PATCHES = 100
 # Patches of the scaling series; the last need more memory than most machines have, and are optional.

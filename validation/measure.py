@@ -112,7 +112,26 @@ class Bench:
         self.step = step
         self.measured_s = 0.0
         self.law = ReferenceLaw()
+        # Whether nothing else runs on the machine; the law learns only then.
+        self.alone = True
+        # Raises where the run is ending; asked during long work of this process.
+        self.require_going: Callable[[], None] = lambda: None
         self._outputs: dict[tuple[str, str], Path | Failure] = {}
+
+    def beside(self, executor: Executor, scratch: Path) -> Bench:
+        """Give another place to measure the same, with children and a folder of its own, and the law of this one."""
+        bench = Bench(
+            executor,
+            scan_path=self.scan_path,
+            ptycho_path=self.ptycho_path,
+            protocol=self.protocol,
+            scratch=scratch,
+            timeout_s=self.timeout_s,
+            step=self.step,
+        )
+        bench.law = self.law
+        bench.alone = False
+        return bench
 
     def forget_outputs(self) -> None:
         """Remove the outputs of the case that is done."""
@@ -149,7 +168,7 @@ class Bench:
                 reply, _ = self.ask(
                     "output", OutputReply, case=case, implementation=implementation, output_path=str(path)
                 )
-                if implementation == REFERENCE:
+                if implementation == REFERENCE and self.alone:
                     self.law.add(case, reply.call_s)
                 self._outputs[key] = path
             except CaseFailed as failed:
@@ -176,6 +195,7 @@ def _compare(bench: Bench, case: Case, expected: str, actual: str) -> Comparison
         expected_name=expected,
         actual_name=actual,
         atol=ATOL,
+        require_going=bench.require_going,
     )
     if found.expected_dtype != found.actual_dtype or found.expected_shape != found.actual_shape:
         raise CaseFailed(

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from validation import kernels, lines, measure, provenance, results, scans, worst
+from validation import kernels, lanes, lines, measure, provenance, results, scans, worst
 from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
@@ -69,12 +69,14 @@ class _Run:
         self,
         folder: results.RunFolder,
         bench: measure.Bench,
+        side_by_side: lanes.Lanes,
         options: Options,
         memory_limit_bytes: int | None,
         progress: Progress,
     ) -> None:
         self.folder = folder
         self.bench = bench
+        self.lanes = side_by_side
         self.options = options
         self.memory_limit_bytes = memory_limit_bytes
         self.progress = progress
@@ -91,25 +93,33 @@ class _Run:
         if not isinstance(calibration, CalibrationResult):
             calibration = self.calibrate()
         require_calibrated(calibration)
-        for number, item in enumerate(todo):
+        for shared, stretch in lanes.stretches(todo, self.lanes.limit_bytes):
+            if shared and len(stretch) >= lanes.WORTH_A_SERVER:
+                self.lanes.go(stretch, self.do)
+            else:
+                for group in stretch:
+                    self.do(self.bench, group)
+        mutants = tuple(item.mutant for item in todo if isinstance(item, MutantItem))
+        if mutants:
+            self.mutants(mutants)
+
+    def do(self, bench: measure.Bench, group: lanes.Group) -> None:
+        """Do the items of a group on a bench, and write a line for each."""
+        for item in group:
             if isinstance(item, ProbeItem):
                 self.progress.step(f"probe {item.probe} of {item.candidate}")
-                self.append(lines.probe_line(self.bench, item, self.head()))
+                self.append(lines.probe_line(bench, item, self.head()))
             elif isinstance(item, SuiteItem):
                 self.progress.step(f"test suite with the flag {item.flag}")
                 found = lines.suite_line(self.options.ptycho, item, self.head())
                 if found is not None:
                     self.append(found)
             elif isinstance(item, CaseItem):
-                line = lines.case_line(self.bench, item, self.memory_limit_bytes, self.head())
+                line = lines.case_line(bench, item, self.memory_limit_bytes, self.head())
                 self.append(line)
-                self.worst.consider(self.bench, line)
-                following = todo[number + 1] if number + 1 < len(todo) else None
-                if not isinstance(following, CaseItem) or following.planned.case != item.planned.case:
-                    self.bench.forget_outputs()
-        mutants = tuple(item.mutant for item in todo if isinstance(item, MutantItem))
-        if mutants:
-            self.mutants(mutants)
+                with self.lanes.lock:
+                    self.worst.consider(bench, line)
+        bench.forget_outputs()
 
     def head(self) -> dict[str, Any]:
         """Give the fields that every line has."""
@@ -129,10 +139,12 @@ class _Run:
         UsageError
             If kernel, candidate or scan are no longer those that the line says were measured.
         """
-        provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
-        scans.check_unchanged(self.bench.scan_path, self.scan_stamp)
-        self.folder.append(line)
-        self.progress.line_done(line, line_passed(line))
+        with self.lanes.lock:
+            self.lanes.require_going()
+            provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
+            scans.check_unchanged(self.bench.scan_path, self.scan_stamp)
+            self.folder.append(line)
+            self.progress.line_done(line, line_passed(line))
 
     def calibrate(self) -> CalibrationResult:
         """Read what is known with every instrument; once more where the first reading fails.
@@ -240,7 +252,8 @@ def run(options: Options, progress: Progress) -> Summary:
     check_folder(options)
     declared = declare(options)
     folder = open_to_continue(out, declared.manifest) if options.resume else None
-    limit = options.memory_limit_bytes or int(0.8 * available_bytes()) or None
+    available = int(0.8 * available_bytes()) or None
+    limit = options.memory_limit_bytes or available
     ptycho_path = None if options.ptycho is None else str(Path(options.ptycho).resolve())
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as scratch_name,
@@ -266,6 +279,8 @@ def run(options: Options, progress: Progress) -> Summary:
         )
         with folder.locked():
             set_torn_line_aside(folder, progress)
-            running = _Run(folder, bench, options, limit, progress)
+            shares = [bytes_ for bytes_ in (limit, available and available // lanes.LANES) if bytes_]
+            side_by_side = lanes.Lanes(bench, executor, min(shares, default=None))
+            running = _Run(folder, bench, side_by_side, options, limit, progress)
             running.go(declared.items)
             return summarise(folder)

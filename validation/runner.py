@@ -115,7 +115,7 @@ def classify(outcome: Outcome, reply: bytes | None, timeout_s: float, arm: str |
 
 
 class LocalExecutor:
-    """Runs tasks on this machine, one at a time, in children of a server process.
+    """Runs tasks on this machine, one at a time for each executor, in children of a server process.
 
     Parameters
     ----------
@@ -133,6 +133,7 @@ class LocalExecutor:
     def __init__(self, scratch: Path, *, mode: Mode, threads: int, memory_limit_bytes: int | None) -> None:
         self.scratch = scratch
         self.mode = mode
+        self.threads = threads
         self.environment = worker_environment(threads)
         self.memory_limit_bytes = memory_limit_bytes
         self._server: subprocess.Popen[bytes] | None = None

@@ -240,7 +240,9 @@ def test_a_stopped_run_ends_cleanly_and_says_how_to_resume(tmp_path, number):
     assert line.endswith("--resume")
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
-    assert len(results.RunFolder.open(tmp_path / "run").lines()) >= 2
+    lines = results.RunFolder.open(tmp_path / "run").lines()
+    assert len(lines) >= 2
+    assert [line.failure for line in lines if isinstance(line, CaseResult) and line.failure] == []
 
 
 def test_the_patch_of_a_wrong_output_is_kept_for_the_report(tmp_path):

@@ -1,0 +1,147 @@
+"""Work that nobody times, two items at once: outputs to compare, and probes.
+
+What is timed, or needs more memory than half of what there is, stays alone on the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+from validation import measure
+from validation.plan import CaseItem, Item, ProbeItem, memory_shortage
+from validation.runner import LocalExecutor
+from validation.sweeps import EQUIVALENCE
+
+LANES = 2
+# Fewer groups than this do not pay for the start of a second server.
+WORTH_A_SERVER = 8
+
+Group = tuple[Item, ...]
+
+
+def groups(items: Sequence[Item]) -> Iterator[Group]:
+    """Put together what belongs together: the candidates of a case, one after the other, share its outputs."""
+    group: list[Item] = []
+    for item in items:
+        first = group[0] if group else None
+        if not (isinstance(item, CaseItem) and isinstance(first, CaseItem) and item.planned.case == first.planned.case):
+            if group:
+                yield tuple(group)
+            group = []
+        group.append(item)
+    if group:
+        yield tuple(group)
+
+
+def may_share(group: Group, limit_bytes: int | None) -> bool:
+    """Say whether other work may run beside a group: nothing is timed, and it fits into a lane's share of memory."""
+    return all(
+        isinstance(item, ProbeItem)
+        or (
+            isinstance(item, CaseItem)
+            and item.checks == item.planned.checks == EQUIVALENCE
+            and memory_shortage(item, limit_bytes) is None
+        )
+        for item in group
+    )
+
+
+def stretches(items: Sequence[Item], limit_bytes: int | None) -> Iterator[tuple[bool, list[Group]]]:
+    """Cut a plan, in its order, into stretches of groups that may share the machine, and of those that may not."""
+    stretch: list[Group] = []
+    shared = False
+    for group in groups(items):
+        sharing = may_share(group, limit_bytes)
+        if stretch and sharing != shared:
+            yield shared, stretch
+            stretch = []
+        shared = sharing
+        stretch.append(group)
+    if stretch:
+        yield shared, stretch
+
+
+class Stopped(Exception):
+    """The run ends; what a lane has at hand is no result."""
+
+
+class Lanes:
+    """The places where groups run side by side: each has a bench, and children of its own.
+
+    Parameters
+    ----------
+    bench : Bench
+        The run's own; it is the first lane.
+    executor : LocalExecutor
+        That of the bench.
+    limit_bytes : int or None
+        How much memory a child in a lane may take.
+    """
+
+    def __init__(self, bench: measure.Bench, executor: LocalExecutor, limit_bytes: int | None) -> None:
+        self.bench = bench
+        self.executor = executor
+        self.limit_bytes = limit_bytes
+        self.lock = threading.Lock()
+        self._stopping = False
+
+    def go(self, todo: Sequence[Group], do: Callable[[measure.Bench, Group], None]) -> None:
+        """Do all groups, in their order of start; ``do`` gets the bench of its lane.
+
+        The first exception ends all lanes, and is raised; so does an interrupt of the caller.
+        """
+        waiting = iter(todo)
+
+        def next_group() -> Group | None:
+            with self.lock:
+                return None if self._stopping else next(waiting, None)
+
+        def lane(bench: measure.Bench) -> None:
+            while (group := next_group()) is not None:
+                do(bench, group)
+
+        with self._benches() as (benches, executors), ThreadPoolExecutor(len(benches)) as pool:
+            futures = [pool.submit(lane, bench) for bench in benches]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            except BaseException:
+                self._stop(executors)
+                raise
+
+    def require_going(self) -> None:
+        """Raise Stopped once the lanes are told to end: an answer that comes then may be that of a killed child."""
+        if self._stopping:
+            raise Stopped
+
+    def _stop(self, executors: Sequence[LocalExecutor]) -> None:
+        with self.lock:
+            self._stopping = True
+        for executor in executors:
+            executor.stop()
+
+    @contextlib.contextmanager
+    def _benches(self) -> Iterator[tuple[list[measure.Bench], list[LocalExecutor]]]:
+        """Give the lanes; the law of the loop learns nothing meanwhile, since it would learn what is disturbed."""
+        scratch = self.bench.scratch / "lane"
+        scratch.mkdir(exist_ok=True)
+        whole = self.executor.memory_limit_bytes
+        with LocalExecutor(
+            scratch,
+            mode=self.executor.mode,
+            threads=self.executor.threads,
+            memory_limit_bytes=self.limit_bytes,
+        ) as second:
+            beside = self.bench.beside(second, scratch)
+            beside.require_going = self.bench.require_going = self.require_going
+            self.executor.memory_limit_bytes = self.limit_bytes
+            self.bench.alone = False
+            try:
+                yield [self.bench, beside], [self.executor, second]
+            finally:
+                self.executor.memory_limit_bytes = whole
+                self.bench.alone = True
