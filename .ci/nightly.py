@@ -3,8 +3,8 @@
 Called by ``make nightly``. Needs nothing but Python: the lock is taken before the environment is made.
 
 Exit codes: the gate's (0 ACCEPT, 1 REJECT, 2 bad input, 3 INCONCLUSIVE, 4 instrument failure, 5 nothing ran) or,
-where the sweep did not come to its end, the sweep's (2, 4, 5; 130 when stopped); 2 when another night is going
-on; 6 when the gate accepts and something after it failed.
+where the sweep did not come to its end, the sweep's (2, 4, 5; 130 when stopped); 130 after SIGTERM, which the
+command that runs gets as well; 2 when another night is going on; 6 when the gate accepts and something after it failed.
 """
 
 from __future__ import annotations
@@ -70,11 +70,27 @@ class Night:
         self.lock = lock
         self.python = options.python
         self.failed: list[str] = []
+        self.running: subprocess.Popen[bytes] | None = None
+        self.terminated = False
+
+    def terminate(self, *_: object) -> None:
+        """Take SIGTERM: pass it on to the command that runs, and start no other."""
+        self.terminated = True
+        if self.running is not None:
+            self.running.terminate()
 
     def call(self, *command: str) -> int:
         """Run a command; its exit code. Ctrl-C reaches the command, which ends by itself."""
         tell("$ " + " ".join(command))
-        code = subprocess.Popen(command, pass_fds=(self.lock,)).wait()
+        self.running = subprocess.Popen(command, pass_fds=(self.lock,))
+        if self.terminated:  # while it was started
+            self.running.terminate()
+        code = self.running.wait()
+        self.running = None
+        # A sweep that was stopped says so itself, and is continued.
+        if self.terminated and code != STOPPED:
+            tell(f"stopped by SIGTERM, which ended: {' '.join(command)}; nothing after it was done")
+            raise SystemExit(STOPPED)
         return code if code >= 0 else 128 - code
 
     def after(self, name: str, *command: str) -> bool:
@@ -196,7 +212,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
         with locked(options.runs) as lock:
-            code = Night(options, lock).go()
+            night = Night(options, lock)
+            signal.signal(signal.SIGTERM, night.terminate)
+            code = night.go()
     except OSError as error:
         code = refuse(f"{error.filename or options.runs}: {(error.strerror or str(error)).lower()}")
     sys.exit(code)

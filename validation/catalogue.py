@@ -75,11 +75,12 @@ def smoke(scan: Scan, seed: int) -> Sweep:
 
 
 def quick(scan: Scan, seed: int) -> Sweep:
-    """Make every pattern and dtype once, and a small reference case: three to five minutes, by the speed of the loop.
+    """Make every pattern and dtype once, and a small reference case: three to four minutes, by the speed of the loop.
 
-    A loop of some eight seconds is as short as the reference case may be: the first call of the candidate
-    loads compiled code for about half a second, however small the case. The extension of METHOD is not
-    declared, since it would double the time of a verdict that is provisional anyway.
+    A loop of some six seconds is as short as the reference case may be: the first call of the candidate loads
+    compiled code for about half a second, however small the case, and the bound on their ratio has to stay clear
+    of ten. The extension of METHOD is not declared, since it would double the time of a verdict that is
+    provisional anyway.
     """
     N = 64
     area = math.prod(extent + N for extent in scan.object_shape)

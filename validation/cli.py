@@ -142,16 +142,21 @@ def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **v
 
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Take SIGTERM, by which systemd and Slurm stop a job, for Ctrl-C."""
+    """Take the first SIGTERM, by which systemd and Slurm stop a job, for Ctrl-C, and no other.
+
+    A service's whole group gets it, and what called this may pass it on once more.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if signal.getsignal(signal.SIGTERM) is stop:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Interrupted(CommandError):

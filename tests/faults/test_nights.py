@@ -122,6 +122,32 @@ def test_a_night_leaves_out_what_failed_in_an_earlier_one(tmp_path):
     assert calls.read_text().splitlines() == ["setup", "bench RETRY=no", "bench-html"]
 
 
+@pytest.mark.parametrize(
+    ("waits", "told"),
+    [("validation", "stopped; the next night continues"), ("bench", "stopped by SIGTERM, which ended")],
+)
+def test_sigterm_to_a_night_ends_the_command_that_runs_and_starts_no_other(tmp_path, waits, told):
+    """``kill`` reaches the night alone; it passes it on, and tells what was stopped."""
+    calls = tmp_path / "calls"
+    stand_in = tmp_path / "stand_in"
+    # Like `validation run`, it ends with 130 where it is stopped.
+    stand_in.write_text(
+        f'#!/bin/sh\necho "$*" >> "{calls}"\ncase "$*" in *{waits}*)\n'
+        "trap 'exit 130' TERM\nwhile true; do sleep 0.05; done\nesac\n"
+        if waits == "validation"
+        else f'#!/bin/sh\necho "$*" >> "{calls}"\ncase "$*" in *{waits}*) exec sleep 600;; esac\n'
+    )
+    stand_in.chmod(0o755)
+    night = [sys.executable, runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path / "runs", "--python", stand_in]
+    process = subprocess.Popen([*night, "--make", stand_in], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    runs.until(lambda: calls.exists() and waits in calls.read_text().splitlines()[-1], process)
+    process.terminate()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert told in output.splitlines()[-1]
+    assert waits in calls.read_text().splitlines()[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_a_night_from_start_to_verdict_interrupted_and_continued(clone, fault):
