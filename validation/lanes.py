@@ -136,12 +136,11 @@ class Lanes:
             threads=self.executor.threads,
             memory_limit_bytes=self.limit_bytes,
         ) as second:
-            beside = self.bench.beside(second, scratch)
-            beside.require_going = self.bench.require_going = self.require_going
+            self.bench.require_going = self.require_going
             self.executor.memory_limit_bytes = self.limit_bytes
             self.bench.alone = False
             try:
-                yield [self.bench, beside], [self.executor, second]
+                yield [self.bench, self.bench.beside(second, scratch)], [self.executor, second]
             finally:
                 self.executor.memory_limit_bytes = whole
                 self.bench.alone = True

@@ -7,6 +7,7 @@ candidates.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import random
@@ -120,17 +121,9 @@ class Bench:
 
     def beside(self, executor: Executor, scratch: Path) -> Bench:
         """Give another place to measure the same, with children and a folder of its own, and the law of this one."""
-        bench = Bench(
-            executor,
-            scan_path=self.scan_path,
-            ptycho_path=self.ptycho_path,
-            protocol=self.protocol,
-            scratch=scratch,
-            timeout_s=self.timeout_s,
-            step=self.step,
-        )
-        bench.law = self.law
-        bench.alone = False
+        bench = copy.copy(self)
+        bench.executor, bench.scratch = executor, scratch
+        bench.measured_s, bench._outputs = 0.0, {}
         return bench
 
     def forget_outputs(self) -> None:
