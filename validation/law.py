@@ -12,17 +12,18 @@ import numpy as np
 from validation.records import Case
 from validation.sweeps import PlannedCase
 
-# What a pass costs besides its pixels, in pixels: the prior's ratio.
-PIXELS_PER_PASS = 1e5
+# Seconds to start, per pass, and per pixel, until enough has been measured. On two cores a pass over 84,000 pixels
+# took 1.3 ms in a loop of 100 and 2.3 ms in one of 20,000, whose output no cache holds; this lies between.
+PRIOR_S = (0.9, 1e-3, 1e-8)
+# What a pass costs besides its pixels, in pixels.
+PIXELS_PER_PASS = round(PRIOR_S[1] / PRIOR_S[2])
 # Passes times (padded pixels and what a pass costs besides) above which the loop is left out where nothing is judged by
 # its time: some fifteen seconds by the prior, twice that on a slow day. A count and not a time, so that every machine
 # leaves out the same cases.
 PIXELS_MOVED_LIMIT = 1.5e9
-# The same where a time is context: a replicate calls the loop eight times, and there are three.
+# Passes times padded pixels above which it is not timed where its time is context: each of three replicates calls it
+# eight times.
 CONTEXT_PIXELS_LIMIT = 2e8
-# Seconds to start, per pass, and per pixel, until enough has been measured. On two cores a pass over 84,000 pixels
-# took 1.3 ms in a loop of 100 and 2.3 ms in one of 20,000, whose output no cache holds; this lies between.
-PRIOR_S = (0.9, 1e-3, 1e-8)
 
 
 def passes_and_pixels(case: Case) -> tuple[int, int]:
