@@ -79,18 +79,24 @@ class Night:
         if self.running is not None:
             self.running.terminate()
 
+    def require_going(self, when: str) -> None:
+        """Leave once SIGTERM has come."""
+        if self.terminated:
+            tell(f"stopped by SIGTERM {when}; nothing after it was done")
+            raise SystemExit(STOPPED)
+
     def call(self, *command: str) -> int:
         """Run a command; its exit code. Ctrl-C reaches the command, which ends by itself."""
-        tell("$ " + " ".join(command))
+        text = " ".join(command)
+        self.require_going(f"before: {text}")
+        tell(f"$ {text}")
         self.running = subprocess.Popen(command, pass_fds=(self.lock,))
         if self.terminated:  # while it was started
             self.running.terminate()
         code = self.running.wait()
         self.running = None
-        # A sweep that was stopped says so itself, and is continued.
-        if self.terminated and code != STOPPED:
-            tell(f"stopped by SIGTERM, which ended: {' '.join(command)}; nothing after it was done")
-            raise SystemExit(STOPPED)
+        if code != STOPPED:  # a sweep that was stopped says so itself, and is continued
+            self.require_going(f"during: {text}")
         return code if code >= 0 else 128 - code
 
     def after(self, name: str, *command: str) -> bool:

@@ -123,20 +123,19 @@ def test_a_night_leaves_out_what_failed_in_an_earlier_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("waits", "told"),
-    [("validation", "stopped; the next night continues"), ("bench", "stopped by SIGTERM, which ended")],
+    ("waits", "doing", "told"),
+    [
+        # Like `validation run`, it ends with 130 where it is stopped.
+        ("validation", "trap 'exit 130' TERM; while true; do sleep 0.05; done", "stopped; the next night continues"),
+        ("gate", "sleep 2", "stopped by SIGTERM before: "),  # it is not interrupted, but no other follows
+        ("bench", "exec sleep 600", "stopped by SIGTERM during: "),
+    ],
 )
-def test_sigterm_to_a_night_ends_the_command_that_runs_and_starts_no_other(tmp_path, waits, told):
+def test_sigterm_to_a_night_ends_the_command_that_runs_and_starts_no_other(tmp_path, waits, doing, told):
     """``kill`` reaches the night alone; it passes it on, and tells what was stopped."""
     calls = tmp_path / "calls"
     stand_in = tmp_path / "stand_in"
-    # Like `validation run`, it ends with 130 where it is stopped.
-    stand_in.write_text(
-        f'#!/bin/sh\necho "$*" >> "{calls}"\ncase "$*" in *{waits}*)\n'
-        "trap 'exit 130' TERM\nwhile true; do sleep 0.05; done\nesac\n"
-        if waits == "validation"
-        else f'#!/bin/sh\necho "$*" >> "{calls}"\ncase "$*" in *{waits}*) exec sleep 600;; esac\n'
-    )
+    stand_in.write_text(f'#!/bin/sh\necho "$*" >> "{calls}"\ncase "$*" in *{waits}*) {doing};; esac\n')
     stand_in.chmod(0o755)
     night = [sys.executable, runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path / "runs", "--python", stand_in]
     process = subprocess.Popen([*night, "--make", stand_in], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
