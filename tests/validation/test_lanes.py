@@ -15,7 +15,7 @@ from validation.progress import Progress
 from validation.records import CaseResult, Scan
 from validation.run import run
 from validation.runner import LocalExecutor
-from validation.sweeps import PROTOCOL
+from validation.sweeps import PROTOCOL, make_case
 
 GIB = 2**30
 SCAN = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(200, 256), positions=1000)
@@ -88,13 +88,23 @@ def test_two_groups_run_at_once_and_each_runs_once(two_lanes, nightly):
     assert two_lanes.executor.memory_limit_bytes == 8 * GIB
 
 
-def test_in_a_lane_children_have_its_share_of_memory_and_the_law_learns_nothing(two_lanes, nightly):
+def test_in_a_lane_children_have_its_share_of_memory(two_lanes, nightly):
     seen = []
-    two_lanes.go(
-        [(item,) for item in nightly[:4]],
-        lambda bench, group: seen.append((bench.executor.memory_limit_bytes, bench.alone)),
-    )
-    assert set(seen) == {(4 * GIB, False)}
+    two_lanes.go([(item,) for item in nightly[:4]], lambda bench, _: seen.append(bench.executor.memory_limit_bytes))
+    assert set(seen) == {4 * GIB}
+
+
+def test_the_law_learns_from_what_is_alone_and_not_from_a_lane(two_lanes, tmp_path):
+    write_demo_scan(tmp_path / "scan.npz")
+    two_lanes.bench.scan_path = str(tmp_path / "scan.npz")
+    case = make_case("patch_extraction", N=8, gridsize=1, batch=1, shape=(20, 31), pattern="border")
+    learnt = []
+    two_lanes.bench.law.add = lambda *call: learnt.append(call)
+    two_lanes.go([(), ()], lambda bench, _: bench.output(case, "reference"))
+    assert learnt == []
+    two_lanes.bench.forget_outputs()
+    two_lanes.bench.output(case, "reference")
+    assert len(learnt) == 1
 
 
 def test_the_first_exception_ends_both_lanes_and_no_answer_counts_any_more(two_lanes, nightly):
