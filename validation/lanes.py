@@ -6,6 +6,7 @@ What is timed, or needs more memory than half of what there is, stays alone on t
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -24,15 +25,9 @@ Group = tuple[Item, ...]
 
 def groups(items: Sequence[Item]) -> Iterator[Group]:
     """Put together what belongs together: the candidates of a case, one after the other, share its outputs."""
-    group: list[Item] = []
-    for item in items:
-        first = group[0] if group else None
-        if not (isinstance(item, CaseItem) and isinstance(first, CaseItem) and item.planned.case == first.planned.case):
-            if group:
-                yield tuple(group)
-            group = []
-        group.append(item)
-    if group:
+    for _, group in itertools.groupby(
+        items, key=lambda item: item.planned.case.case_id if isinstance(item, CaseItem) else item.key
+    ):
         yield tuple(group)
 
 
@@ -51,17 +46,8 @@ def may_share(group: Group, limit_bytes: int | None) -> bool:
 
 def stretches(items: Sequence[Item], limit_bytes: int | None) -> Iterator[tuple[bool, list[Group]]]:
     """Cut a plan, in its order, into stretches of groups that may share the machine, and of those that may not."""
-    stretch: list[Group] = []
-    shared = False
-    for group in groups(items):
-        sharing = may_share(group, limit_bytes)
-        if stretch and sharing != shared:
-            yield shared, stretch
-            stretch = []
-        shared = sharing
-        stretch.append(group)
-    if stretch:
-        yield shared, stretch
+    for shared, stretch in itertools.groupby(groups(items), key=lambda group: may_share(group, limit_bytes)):
+        yield shared, list(stretch)
 
 
 class Stopped(Exception):
