@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ptycho import native
 from ptycho.config.config import ModelConfig, TrainingConfig
@@ -75,6 +76,36 @@ def test_patches_that_fade_are_placed_with_the_same_bits(new, old):
     patches = np.ascontiguousarray(patches)
     offsets = np.random.default_rng(3).uniform(0, 20, (len(patches), 1, 1, 2))
     same_bits(new(patches, offsets, M=8).numpy(), old(patches, offsets, M=8).numpy())
+
+
+def near_the_smallest(seed):
+    """A few patches (P, 8, 8, 1) of both signs about the smallest normal number, and offsets close by or far apart."""
+    rng = np.random.default_rng(seed)
+    P = int(rng.integers(2, 14))
+    parts = rng.choice([-1, 0, 1], (P, 8, 8, 1, 2)) * 10.0 ** rng.uniform(-38.6, -37.2, (P, 8, 8, 1, 2))
+    parts[rng.random(parts.shape) < 0.1] = -0.0
+    offsets = rng.uniform(0, rng.choice([1, 4, 12]), (P, 1, 1, 2)).round(int(rng.integers(0, 3)))
+    return parts.astype(np.float32).view(np.complex64)[..., 0], offsets
+
+
+@pytest.mark.parametrize(
+    ("new", "old"), [(shift_and_sum, shift_and_sum_old), (reassemble_position, reassemble_position_old)]
+)
+def test_a_sum_that_is_flushed_gets_the_sign_the_loop_gives_it(new, old):
+    # The zeros of patches further away make -0 into 0; a patch that reaches it with -0 leaves it.
+    @tf.function(reduce_retracing=True)
+    def inside(patches, offsets):
+        return new(patches, offsets, M=4, chunk_size=5)
+
+    negative_zeros = 0
+    for seed in range(60):
+        patches, offsets = near_the_smallest(seed)
+        loop = old(patches, offsets, M=4).numpy()
+        parts = loop.view(np.float32)
+        negative_zeros += np.count_nonzero(np.signbit(parts) & (parts == 0))
+        same_bits(new(patches, offsets, M=4).numpy(), loop)
+        same_bits(inside(patches, offsets).numpy(), loop)
+    assert negative_zeros > 0
 
 
 @pytest.mark.skipif(not native.available(), reason="the compiled engine needs numba")
