@@ -246,7 +246,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         if isinstance(item, ProbeItem):
             return lines.probe_line(bench, item, self.head())
         if isinstance(item, SuiteItem):
-            return lines.suite_line(bench.ptycho_path, item, self.head())
+            return lines.suite_line(bench, item, self.head())
         if not isinstance(item, CaseItem):
             raise UsageError(f"expected an item of the plan, got {type(item).__name__}")
         if item.planned.case.case_id != self._case_id:

@@ -1,4 +1,4 @@
-"""Work that nobody times, two items at once: outputs to compare, and probes.
+"""Work that nobody times, two items at once: outputs to compare, probes, and the package's own tests.
 
 What is timed, or needs more memory than half of what there is, stays alone on the machine.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 from validation import measure
-from validation.plan import CaseItem, Item, ProbeItem, memory_shortage
+from validation.plan import CaseItem, Item, ProbeItem, SuiteItem, memory_shortage
 from validation.runner import LocalExecutor
 from validation.sweeps import EQUIVALENCE
 
@@ -34,7 +34,7 @@ def groups(items: Sequence[Item]) -> Iterator[Group]:
 def may_share(group: Group, limit_bytes: int | None) -> bool:
     """Say whether other work may run beside a group: nothing is timed, and it fits into a lane's share of memory."""
     return all(
-        isinstance(item, ProbeItem)
+        isinstance(item, (ProbeItem, SuiteItem))
         or (
             isinstance(item, CaseItem)
             and item.checks == item.planned.checks == EQUIVALENCE
@@ -45,9 +45,10 @@ def may_share(group: Group, limit_bytes: int | None) -> bool:
 
 
 def stretches(items: Sequence[Item], limit_bytes: int | None) -> Iterator[tuple[bool, list[Group]]]:
-    """Cut a plan, in its order, into stretches of groups that may share the machine, and of those that may not."""
+    """Cut a plan, in its order, into stretches whose groups go side by side, and stretches whose groups do not."""
     for shared, stretch in itertools.groupby(groups(items), key=lambda group: may_share(group, limit_bytes)):
-        yield shared, list(stretch)
+        todo = list(stretch)
+        yield shared and len(todo) >= WORTH_A_SERVER, todo
 
 
 class Stopped(Exception):

@@ -127,12 +127,12 @@ def read_instruments(bench: measure.Bench) -> tuple[CalibrationCheck, ...]:
     )
 
 
-def suite_line(ptycho: str | None, item: SuiteItem, head: dict[str, Any]) -> SuiteResult | None:
+def suite_line(bench: measure.Bench, item: SuiteItem, head: dict[str, Any]) -> SuiteResult | None:
     """Run the package's own tests with the flag in one state; ``None`` where it came without tests."""
-    checkout = find_suite(ptycho)
+    checkout = find_suite(bench.ptycho_path)
     if checkout is None:
         return None
-    found = run_suite(checkout, item.flag, dict(head["provenance"].threads), SUITE_TIMEOUT_S)
+    found = run_suite(checkout, item.flag, dict(head["provenance"].threads), SUITE_TIMEOUT_S, bench.require_going)
     return SuiteResult(flag=item.flag, **msgspec.to_builtins(found), **head)
 
 

@@ -94,7 +94,7 @@ class _Run:
             calibration = self.calibrate()
         require_calibrated(calibration)
         for shared, stretch in lanes.stretches(todo, self.lanes.limit_bytes):
-            if shared and len(stretch) >= lanes.WORTH_A_SERVER:
+            if shared:
                 self.lanes.go(stretch, self.do)
             else:
                 for group in stretch:
@@ -111,7 +111,7 @@ class _Run:
                 self.append(lines.probe_line(bench, item, self.head()))
             elif isinstance(item, SuiteItem):
                 self.progress.step(f"test suite with the flag {item.flag}")
-                found = lines.suite_line(self.options.ptycho, item, self.head())
+                found = lines.suite_line(bench, item, self.head())
                 if found is not None:
                     self.append(found)
             elif isinstance(item, CaseItem):

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
@@ -16,6 +18,8 @@ from validation.provenance import find_ptycho
 from validation.records import Record
 
 VARIABLE = "USE_BATCHED_PATCH_EXTRACTION"
+# How often a suite that runs is asked whether it may go on.
+_ASK_AGAIN_S = 0.5
 
 
 class SuiteOutcome(Record, frozen=True, kw_only=True):
@@ -34,11 +38,16 @@ def find_suite(ptycho: str | None) -> Path | None:
 
 
 def run_suite(
-    checkout: Path, flag: Literal["off", "on"], environment: dict[str, str], timeout_s: float
+    checkout: Path,
+    flag: Literal["off", "on"],
+    environment: dict[str, str],
+    timeout_s: float,
+    require_going: Callable[[], None] = lambda: None,
 ) -> SuiteOutcome:
     """Run the tests of the package in a process group of their own.
 
-    A suite that cannot be collected, or does not end in time, counts as one failure.
+    A suite that cannot be collected, or does not end in time, counts as one failure. ``require_going`` is asked all
+    the while; what it raises ends the suite.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/ptycho"]
     shown = f"{VARIABLE}={'true' if flag == 'on' else 'false'} python -m pytest -m 'not slow' tests/ptycho"
@@ -54,7 +63,7 @@ def run_suite(
             start_new_session=True,
         )
         try:
-            code = process.wait(timeout_s)
+            code = _wait(process, timeout_s, require_going)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -66,6 +75,19 @@ def run_suite(
     if found is None or (code != 0 and found[1] == 0):
         return SuiteOutcome(passed=0, failed=1, skipped=0, command=shown)
     return SuiteOutcome(passed=found[0], failed=found[1], skipped=found[2], command=shown)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout_s: float, require_going: Callable[[], None]) -> int:
+    """Exit code of a process; raises TimeoutExpired, or what ``require_going`` does, and leaves it running."""
+    end = time.monotonic() + timeout_s
+    while True:
+        left_s = end - time.monotonic()
+        try:
+            return process.wait(min(_ASK_AGAIN_S, max(left_s, 0.0)))
+        except subprocess.TimeoutExpired:
+            require_going()
+            if left_s <= _ASK_AGAIN_S:
+                raise
 
 
 def count_junit(text: str) -> tuple[int, int, int] | None:

@@ -1,16 +1,17 @@
 """What nobody times runs two items at once: each once, with the same bits, and nothing of it beside a measurement."""
 
 import itertools
+import re
 import threading
 import time
 
 import pytest
 
-from validation import lanes, measure, results
+from validation import lanes, listing, measure, results
 from validation.catalogue import BUILT_IN
 from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
-from validation.plan import CaseItem, ProbeItem, SuiteItem, plan_items
+from validation.plan import CaseItem, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.progress import Progress
 from validation.records import CaseResult, Scan
 from validation.run import run
@@ -49,12 +50,12 @@ def test_a_plan_is_cut_in_its_order_and_nothing_is_lost(nightly):
     assert [shared for shared, _ in cut][:2] == [False, True]
 
 
-def test_nothing_that_is_timed_no_suite_and_no_gallery_shares_the_machine(nightly):
+def test_nothing_that_is_timed_and_no_gallery_shares_the_machine(nightly):
     shared = [item for sharing, stretch in lanes.stretches(nightly, 9 * GIB) if sharing for g in stretch for item in g]
-    assert {type(item) for item in shared} == {CaseItem, ProbeItem}
+    assert {type(item) for item in shared} == {CaseItem, ProbeItem, SuiteItem}
     assert {item.checks for item in shared if isinstance(item, CaseItem)} == {("equivalence",)}
     alone = [item for item in nightly if item not in shared]
-    assert sum(isinstance(item, SuiteItem) for item in alone) == 2
+    assert {type(item) for item in alone} == {CaseItem, MutantItem}
 
 
 def test_what_needs_more_than_a_lane_has_stays_alone(nightly):
@@ -146,3 +147,13 @@ def test_bits_and_lines_are_those_of_a_run_without_lanes(tmp_path, monkeypatch):
         found.append({results.key_of(line): line.outputs_sha256 for line in cases})
         assert len(cases) == len(found[-1]) == 10
     assert found[0] == found[1]
+
+
+def test_what_goes_side_by_side_is_predicted_to_take_less(monkeypatch):
+    def total_min():
+        told = listing.lines(sweep="full", data=None, ptycho=None, candidate="batched", seed=0, as_json=False)
+        return int(re.fullmatch(r"\d+ lines, about (\d+) min", told[-1])[1])
+
+    together = total_min()
+    monkeypatch.setattr(lanes, "WORTH_A_SERVER", 1000)
+    assert total_min() > together

@@ -1,7 +1,10 @@
 """The package's own tests are counted, and what cannot be counted is a failure."""
 
+import os
+
 import pytest
 
+from validation.lanes import Stopped
 from validation.suite import SuiteOutcome, count_junit, find_suite, run_suite
 
 TESTS = """
@@ -48,6 +51,26 @@ def test_the_suite_runs_with_the_flag_as_asked(tmp_path, flag, expected, counts)
 def test_a_suite_that_cannot_be_counted_is_a_failure(tmp_path, text):
     found = run_suite(make_checkout(tmp_path, text), "on", {}, 4.0)
     assert (found.passed, found.failed) == (0, 1)
+
+
+def test_a_suite_ends_with_the_run_it_belongs_to(tmp_path):
+    started = tmp_path / "started"
+    text = f"""
+import os, pathlib, time
+
+def test_it():
+    pathlib.Path({str(started)!r}).write_text(str(os.getpid()))
+    time.sleep(120)
+"""
+
+    def require_going():
+        if started.exists() and started.read_text():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_suite(make_checkout(tmp_path, text), "on", {}, 60.0, require_going)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 def test_a_checkout_without_tests_has_no_suite(tmp_path):
