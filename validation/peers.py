@@ -176,7 +176,10 @@ def _numba_loop() -> Any:
                         value += wx * wy * image[y + 1, x + 1]
                     out[patch // channels, i, j, patch % channels] = value
 
-    return numba.njit(parallel=True)(loop)
+    try:
+        return numba.njit(parallel=True, cache=True)(loop)  # compiled once, not in each of twenty processes
+    except RuntimeError:  # no writable folder for the cache
+        return numba.njit(parallel=True)(loop)
 
 
 def numba_loop(**arguments: Any) -> Any:
