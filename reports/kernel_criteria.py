@@ -42,7 +42,10 @@ def correctness(context: Context) -> Criterion:
     fixes: list[Fix] = []
     # What does not hold: size of the error (without a result: infinite), in words, and where.
     faults: list[tuple[float, str, str]] = []
-    passed = judged = compared = identical = 0
+    passed = judged = 0
+    # Whether every bit is equal, per comparison with the reference: of the candidate, of its engines and fallbacks.
+    own: list[bool] = []
+    others: list[bool] = []
     worst: tuple[float, str] | None = None
     for line in _judged_cases(context):
         fault = _candidate_fault(line, atol)
@@ -54,8 +57,9 @@ def correctness(context: Context) -> Criterion:
         error = math.inf
         if equivalence is not None:
             found = equivalence.candidate_vs_reference
-            compared += found is not None
-            identical += found is not None and found.identical_share == 1.0
+            if found is not None:
+                bits = own if line.candidate == context.run.manifest.candidate else others
+                bits.append(found.identical_share == 1.0)
             error = _error(equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle)
             if worst is None or error > worst[0]:
                 worst = (error, line.case.case_id)
@@ -89,9 +93,9 @@ def correctness(context: Context) -> Criterion:
     if faults:
         state = "fail"
         _, finding, worst_case = max(faults, key=lambda item: item[0])
-    elif not compared or equivalence is None:
+    elif not own + others or equivalence is None:
         state = "missing"
-        finding = "the reference case was not compared" if compared else "nothing was compared with the reference"
+        finding = "the reference case was not compared" if own + others else "nothing was compared with the reference"
         fixes.append(
             Fix(
                 action="Compare the candidate with the reference at the reference case",
@@ -101,9 +105,11 @@ def correctness(context: Context) -> Criterion:
         )
     else:
         finding = (
-            f"largest difference {worst[0] if worst else 0.0:.2g}, every bit equal in {identical} of the {compared} "
+            f"largest difference {worst[0] if worst else 0.0:.2g}, every bit equal in {sum(own)} of the {len(own)} "
             "comparisons with the reference"
         )
+        if others:
+            finding += f", and in {sum(others)} of the {len(others)} of other engines and fallbacks"
     return Criterion(
         id="correctness",
         state=state,

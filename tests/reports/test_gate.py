@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -249,6 +250,23 @@ def peers() -> list[ResultLine]:
         ),
         b.case_result(of, candidate="a-absent", role="peer", failure=b.failure("not_available", arm=None)),
     ]
+
+
+def test_bits_of_the_candidate_are_told_apart_from_those_of_its_engines_and_fallbacks() -> None:
+    of = b.case(batch=3)
+    lines = [
+        b.case_result(of, candidate="batched_xla"),
+        b.case_result(of, candidate="batched_eager", measurement=measured(equivalence=b.equivalence(1e-7))),
+        *b.lines_of_full_run(),
+    ]
+    criteria = {
+        criterion.id: criterion for criterion in verdict_of(b.make(lines, reference_case_id=b.case().case_id)).criteria
+    }
+    finding = criteria["correctness"].finding
+    own = re.search(r"every bit equal in (\d+) of the (\d+) comparisons with the reference", finding)
+    assert own
+    assert own[1] == own[2]
+    assert finding.endswith(", and in 1 of the 2 of other engines and fallbacks")
 
 
 def test_failed_peers_are_counted_apart_and_decide_nothing() -> None:
