@@ -70,6 +70,12 @@ def test_the_first_element_that_is_not_finite_is_named():
     assert judged(np.ones(11, np.float32), actual).worst_index == (6,)
 
 
+def test_where_nothing_differs_the_first_element_is_the_worst() -> None:
+    same = np.ones((2, 3), np.complex64)
+    found = judged(same, same)
+    assert (found.max_abs_error, found.worst_index) == (0.0, (0, 0))
+
+
 def test_the_record_says_what_was_compared():
     found = judged(np.zeros((2, 3), np.float32), np.zeros((2, 4), np.complex64))
     assert (found.expected, found.actual, found.atol, found.elements) == ("oracle", "batched", 0.5, 8)
