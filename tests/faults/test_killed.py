@@ -51,7 +51,7 @@ class Sweep:
                     break
                 with contextlib.suppress(psutil.NoSuchProcess):
                     family = parent.children(recursive=True)
-                victim = kill_one(parent, self.rng.choice(VICTIMS))
+                victim = kill_one(parent, self.rng.choice(VICTIMS), self.rng)
                 if victim != "none":
                     self.killed[victim] += 1
                     self.row.tries += 1
@@ -93,20 +93,23 @@ class Sweep:
         self.seen = []
 
 
-def kill_one(parent, wanted):
-    """Kill one process of the run, and say which; "none" where there is none of that kind."""
+def kill_one(parent, wanted, rng):
+    """Kill one process of the run, and say which; "none" where there is none of that kind.
+
+    Where two lanes are at work, each with a server of its own, one of them is met.
+    """
     try:
         if wanted == "parent":
             parent.kill()
             return wanted
-        (server,) = parent.children()
+        server = rng.choice([child for child in parent.children() if "validation.server" in child.cmdline()])
         if wanted == "server":
             server.kill()
             return wanted
         for child in server.children():
             child.kill()
             return wanted
-    except (psutil.NoSuchProcess, ValueError):
+    except (psutil.NoSuchProcess, IndexError):
         pass
     return "none"
 
