@@ -4,6 +4,9 @@ A patch moved by (dx, dy) reaches its own pixels and a skirt of one more. The we
 float32 coordinates of the canvas exactly as `ptycho.projective_warp_xla` forms them, and the patches are
 added in their order, so every bit is that of the loop over whole canvases.
 
+Where a patch does not reach, that loop adds its zeros, which make -0 (a sum below the normal numbers that was
+flushed) into 0. So a pixel takes a zero too if the patch before did not reach it, and if the last one did not.
+
 `place_native` (numba, CPU, eager) and `place_graph` (TensorFlow operations) give the same bits.
 """
 
@@ -29,12 +32,16 @@ def _place_patches(
     zeros; the rest is scratch.
     """
     side = M + 8
+    zero = one - one  # a literal would be double, and adding it be left out
     for i in range(M):
         for j in range(M):
             ones[(i + 4) * side + j + 4] = one
+    top = left = -2 * side  # no patch yet
     for p in range(P):
         dx = offsets[p, 0]
         dy = offsets[p, 1]
+        top_before = top
+        left_before = left
         left = int(min(max(np.floor(dx) + pad, -M - 8.0), width + 8.0)) - 1
         top = int(min(max(np.floor(dy) + pad, -M - 8.0), height + 8.0)) - 1
         j0 = max(left, 0)
@@ -94,8 +101,16 @@ def _place_patches(
                     + ((one - w) * v) * lower_left[t]
                     + (w * v) * lower_right[t]
                 )
-            for t in range(2 * columns):
+            both0 = both1 = columns  # the patch before reached these columns, too
+            if top_before <= i < top_before + M + 3:
+                both0 = min(max(left_before - j0, 0), columns)
+                both1 = min(max(left_before + M + 3 - j0, 0), columns)
+            for t in range(2 * both0):
+                target[t] += moved[t] + zero
+            for t in range(2 * both0, 2 * both1):
                 target[t] += moved[t]
+            for t in range(2 * both1, 2 * columns):
+                target[t] += moved[t] + zero
             if len(count) > 0:
                 for t in range(columns):
                     w = wx[2 * t]
@@ -107,6 +122,16 @@ def _place_patches(
                     )
                 for t in range(columns):
                     count[i * width + j0 + t] += moved[t]
+    for i in range(first, last):
+        target = canvas[2 * i * width : 2 * (i + 1) * width]
+        j0 = j1 = width
+        if top <= i < top + M + 3:
+            j0 = min(max(left, 0), width)
+            j1 = min(max(left + M + 3, 0), width)
+        for t in range(2 * j0):
+            target[t] += zero
+        for t in range(2 * j1, 2 * width):
+            target[t] += zero
 
 
 def place_native(patches, offsets, M, pad, canvas, count):
@@ -137,11 +162,32 @@ def place_native(patches, offsets, M, pad, canvas, count):
     native.run_in_ranges(work, height, max(height, 1) if P * M * M < 2**20 else -(-height // native.thread_count()))
 
 
-def _windows(parts, offsets, present, pad, M, counted):
+def _first_pixel(shift, pad):
+    """Canvas pixel, row or column, where the window of a part moved by ``shift`` begins."""
+    return tf.cast(tf.floor(shift), tf.int32) + pad - 1
+
+
+def _reached(index, shift, pad, M):
+    """Whether canvas rows or columns (K, L) lie in the windows of M x M parts moved by ``shift`` (K,)."""
+    beyond = index - _first_pixel(shift, pad)[:, tf.newaxis]
+    return (beyond >= 0) & (beyond < M + 3)
+
+
+def _plus_zero(values, reached):
+    """Add to real values the zero of a patch that does not reach them, and where ``reached`` nothing.
+
+    The zero depends on the values, or a compiler might leave the sum out.
+    """
+    nothing, zero = (tf.constant(value, values.dtype) for value in (-0.0, 0.0))
+    return values + tf.stop_gradient(tf.where(reached | (values != 0), nothing, zero))
+
+
+def _windows(parts, offsets, before, present, pad, M, counted):
     """Sample moved parts (K, M, M) where they reach; canvas rows and columns (K, M+3) last.
 
-    The samples (K, M+3, M+3) come in a tuple; the second, there if ``counted``, is of parts that hold ``present``
-    (K,) everywhere: one, or zero for a part that only fills up the chunk.
+    ``before`` (K, 2) holds the offsets of the part placed before each. The samples (K, M+3, M+3) come in a tuple;
+    the second, there if ``counted``, is of parts that hold ``present`` (K,) everywhere: one, or zero for a part that
+    only fills up the chunk.
     """
     real = offsets.dtype
 
@@ -149,8 +195,7 @@ def _windows(parts, offsets, present, pad, M, counted):
         return tf.pad(plane, [[0, 0], [_MARGIN, _MARGIN], [_MARGIN, _MARGIN]])
 
     def source(shift):
-        first = tf.cast(tf.floor(shift), tf.int32) + pad - 1
-        index = first[:, tf.newaxis] + tf.range(M + 3)[tf.newaxis, :]
+        index = _first_pixel(shift, pad)[:, tf.newaxis] + tf.range(M + 3)[tf.newaxis, :]
         coordinate = tf.cast(index, real) - shift[:, tf.newaxis]
         lower = tf.floor(coordinate)
         return index, tf.cast(lower, tf.int32) - pad + _MARGIN, coordinate - lower
@@ -170,7 +215,11 @@ def _windows(parts, offsets, present, pad, M, counted):
             + (wx * wy) * corner(y0 + 1, x0 + 1)
         )
 
-    total = tf.complex(blend(bordered(tf.math.real(parts))), blend(bordered(tf.math.imag(parts))))
+    both = (
+        _reached(rows, before[:, 1], pad, M)[:, :, tf.newaxis]
+        & _reached(columns, before[:, 0], pad, M)[:, tf.newaxis, :]
+    )
+    total = tf.complex(*(_plus_zero(blend(bordered(part(parts))), both) for part in (tf.math.real, tf.math.imag)))
     if not counted:
         return (total,), rows, columns
     count = blend(bordered(tf.broadcast_to(present[:, tf.newaxis, tf.newaxis], tf.shape(parts))))
@@ -195,8 +244,7 @@ def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
     # Every chunk is filled up to this size: no larger than there is work, but one size for all small numbers of parts,
     # so that it is compiled once. For a batch of one XLA contracts in another order.
     chunk_size = max(2, min(chunk_size, max(parts.shape[0] or 0, default_chunk_size(M))))
-    total = tf.shape(parts)[0]
-    chunks = (total + chunk_size - 1) // chunk_size
+    chunks = (tf.shape(parts)[0] + chunk_size - 1) // chunk_size
     wide = tf.cast(size + 2 * _MARGIN, tf.int64)  # the skirt of a patch at the rim falls on the margin
 
     def add_chunk(index, canvases):
@@ -207,9 +255,12 @@ def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
         chunk = tf.ensure_shape(tf.pad(chunk, [[0, missing], [0, 0], [0, 0]]), [chunk_size, M, M])
         shifts = tf.pad(offsets[first : first + chunk_size], [[0, missing], [0, 0]])
         shifts = tf.ensure_shape(shifts, [chunk_size, 2])
-        samples, rows, columns = _windows_jit(chunk, shifts, present, pad, M, counted)
+        before = tf.concat([offsets[tf.maximum(first - 1, 0)][tf.newaxis], shifts[:-1]], axis=0)
+        samples, rows, columns = _windows_jit(chunk, shifts, before, present, pad, M, counted)
         rows, columns = (tf.cast(pixel, tf.int64) + _MARGIN for pixel in (rows, columns))
-        pixels = tf.reshape(rows[:, :, tf.newaxis] * wide + columns[:, tf.newaxis, :], [-1, 1])
+        pixels = rows[:, :, tf.newaxis] * wide + columns[:, tf.newaxis, :]
+        pixels *= tf.cast(present, tf.int64)[:, tf.newaxis, tf.newaxis]  # no zero of a filling part reaches the canvas
+        pixels = tf.reshape(pixels, [-1, 1])
         canvases = tuple(
             tf.tensor_scatter_nd_add(canvas, pixels, tf.reshape(values, [-1]))
             for canvas, values in zip(canvases, samples, strict=True)
@@ -222,4 +273,10 @@ def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
     )
     inside = slice(_MARGIN, _MARGIN + size)
     canvases = [tf.reshape(canvas, [wide, wide])[inside, inside] for canvas in canvases]
-    return canvases[0], canvases[1] if counted else None
+
+    columns, rows = (  # of the last part; there may be none
+        tf.reduce_any(_reached(tf.range(size)[tf.newaxis, :], offsets[-1:, axis], pad, M), axis=0) for axis in (0, 1)
+    )
+    last = rows[:, tf.newaxis] & columns[tf.newaxis, :]
+    total = tf.complex(*(_plus_zero(part(canvases[0]), last) for part in (tf.math.real, tf.math.imag)))
+    return total, canvases[1] if counted else None

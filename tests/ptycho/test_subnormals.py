@@ -88,7 +88,6 @@ def near_the_smallest(seed):
     return parts.astype(np.float32).view(np.complex64)[..., 0], offsets
 
 
-@pytest.mark.xfail(strict=True, reason="mended in 614fda7, backed out until nights on both scans have judged it")
 @pytest.mark.parametrize(
     ("new", "old"), [(shift_and_sum, shift_and_sum_old), (reassemble_position, reassemble_position_old)]
 )
