@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from validation.compare import compare
@@ -203,11 +204,15 @@ def _compare(bench: Bench, case: Case, expected: str, actual: str) -> Comparison
 
 
 def compare_outputs(bench: Bench, case: Case, candidate: str) -> Equivalence:
-    """Compare candidate, reference and oracle, pairwise."""
+    """Compare candidate, reference and oracle, pairwise; the same bits are compared with the oracle once."""
+    to_oracle = _compare(bench, case, ORACLE, candidate)
+    to_reference = _compare(bench, case, REFERENCE, candidate)
     return Equivalence(
-        candidate_vs_oracle=_compare(bench, case, ORACLE, candidate),
-        candidate_vs_reference=_compare(bench, case, REFERENCE, candidate),
-        reference_vs_oracle=_compare(bench, case, ORACLE, REFERENCE),
+        candidate_vs_oracle=to_oracle,
+        candidate_vs_reference=to_reference,
+        reference_vs_oracle=msgspec.structs.replace(to_oracle, actual=REFERENCE)
+        if to_reference.identical_share == 1.0
+        else _compare(bench, case, ORACLE, REFERENCE),
     )
 
 
@@ -398,8 +403,9 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
     )
 
 
-def measure_memory(bench: Bench, case: Case, candidate: str) -> Memory:
-    """Paired high-water marks, one arm per process, and the time line of each arm."""
+def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory:
+    """Paired high-water marks, one arm per process, and the time line of each arm where the case is judged."""
+    case = planned.case
     pairs = []
     meters = set()
     output_bytes = 0
@@ -412,13 +418,14 @@ def measure_memory(bench: Bench, case: Case, candidate: str) -> Memory:
             meters.add(reply.meter)
             output_bytes = reply.output_bytes
         pairs.append(MemoryPair(reference=arms[REFERENCE], candidate=arms[candidate]))
-    bench.step("time lines of memory")
     timelines: tuple[Timeline, ...] = ()
-    with contextlib.suppress(CaseFailed):  # they are for the eye and decide nothing
-        timelines = tuple(
-            bench.ask("timeline", TimelineReply, case=case, implementation=arm, protocol=bench.protocol)[0].timeline
-            for arm in (REFERENCE, candidate)
-        )
+    if not planned.context:
+        bench.step("time lines of memory")
+        with contextlib.suppress(CaseFailed):  # they are for the eye and decide nothing
+            timelines = tuple(
+                bench.ask("timeline", TimelineReply, case=case, implementation=arm, protocol=bench.protocol)[0].timeline
+                for arm in (REFERENCE, candidate)
+            )
     return Memory(
         meter=" and ".join(sorted(meters)), pairs=tuple(pairs), output_bytes=output_bytes, timelines=timelines
     )
@@ -432,9 +439,8 @@ def measure(bench: Bench, planned: PlannedCase, candidate: str, checks: tuple[Ch
     CaseFailed
         If one of its tasks gave no reply.
     """
-    case = planned.case
     return Measurement(
         equivalence=measure_equivalence(bench, planned, candidate) if "equivalence" in checks else None,
         timing=measure_timing(bench, planned, candidate) if "time" in checks else None,
-        memory=measure_memory(bench, case, candidate) if "memory" in checks else None,
+        memory=measure_memory(bench, planned, candidate) if "memory" in checks else None,
     )

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.threads import in_threads
-
-# Samples taken at once; the intermediate arrays stay in the processor's cache.
-_CHUNK_SAMPLES = 1 << 14
+# Groups whose coordinates are formed at once.
+_CHUNK_GROUPS = 500
 
 
 def _corner_weights(
@@ -26,6 +24,16 @@ def _corner_weights(
     index = np.clip(lower, -1.0, float(size)).astype(np.intp)
     upper = np.clip(lower + 1.0, -1.0, float(size)).astype(np.intp)
     return index + 1, upper + 1, weight
+
+
+def _blend(
+    lower: NDArray[np.complex128], upper: NDArray[np.complex128], weight: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """Return ``(1 - weight) * lower + weight * upper``, in the memory of both."""
+    lower *= 1.0 - weight
+    upper *= weight
+    lower += upper
+    return lower
 
 
 def extract_patches(
@@ -48,33 +56,24 @@ def extract_patches(
     coordinate_dtype = np.float64 if image.dtype == np.complex128 else np.float32
     # Sum, then one rounding to float32; the coordinates then have the precision of the object.
     total = (np.asarray(global_offsets, np.float64) + np.asarray(local_offsets, np.float64)).astype(np.float32)
-    batch, channels = len(total), gridsize**2
-    offsets: NDArray[Any] = np.swapaxes(total[:, 0], 1, 2).reshape(batch * channels, 2).astype(coordinate_dtype)
     # One more zero on each side: indices outside land on it.
     half = N // 2
     padded = np.pad(image.astype(np.complex128), half + 1)
     height, width = image.shape[0] + 2 * half, image.shape[1] + 2 * half
-    flat: NDArray[np.complex128] = padded.ravel()
-    stride = int(padded.shape[1])
     axis: NDArray[Any] = np.arange(N, dtype=coordinate_dtype)
-    out = np.empty((batch * channels, N, N), np.complex64)
-    step = max(1, _CHUNK_SAMPLES // (N * N))
-
-    def fill(start: int) -> None:
-        chunk = offsets[start : start + step]
-        x0, x1, wx = _corner_weights(axis[None, :] + chunk[:, :1], width)
-        y0, y1, wy = _corner_weights(axis[None, :] + chunk[:, 1:], height)
-        left, right = x0[:, None, :], x1[:, None, :]
-        upper: NDArray[np.intp] = y0[:, :, None] * stride
-        lower: NDArray[np.intp] = y1[:, :, None] * stride
-        wx, wy = wx[:, None, :], wy[:, :, None]
-        above = (1.0 - wx) * flat[upper + left] + wx * flat[upper + right]
-        below = (1.0 - wx) * flat[lower + left] + wx * flat[lower + right]
-        out[start : start + step] = (1.0 - wy) * above + wy * below
-
-    for _ in in_threads(fill, range(0, len(offsets), step)):
-        pass
-    return np.ascontiguousarray(np.moveaxis(out.reshape(batch, channels, N, N), 1, 3))
+    out = np.empty((len(total), N, N, gridsize**2), np.complex64)
+    for first in range(0, len(total), _CHUNK_GROUPS):
+        offsets = np.swapaxes(total[first : first + _CHUNK_GROUPS, 0], 1, 2).astype(coordinate_dtype)[..., None]
+        x0, x1, wx = _corner_weights(offsets[:, :, 0] + axis, width)
+        y0, y1, wy = _corner_weights(offsets[:, :, 1] + axis, height)
+        for group, channel in np.ndindex(*x0.shape[:2]):
+            at = group, channel
+            # Along the rows that the patch needs first, then between them.
+            top = y0[at][0]
+            rows = padded[top : y1[at][-1] + 1]
+            lines = _blend(rows.take(x0[at], axis=1), rows.take(x1[at], axis=1), wx[at])
+            out[first + group, :, :, channel] = _blend(lines[y0[at] - top], lines[y1[at] - top], wy[at][:, None])
+    return out
 
 
 def canvas_size(global_offsets: NDArray[Any], M: int) -> int:
@@ -111,17 +110,16 @@ def shift_and_sum(obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int
     start = patches.shape[1] // 2 - M // 2
     axis = np.arange(side, dtype=np.float32)
     canvas = np.zeros((side, side), np.complex128)
+    part = np.zeros((M + 2, M + 2), np.complex128)
     for patch, (dx, dy) in zip(patches, adjusted, strict=True):
-        part = np.pad(patch[start : start + M, start : start + M].astype(np.complex128), 1)
+        part[1:-1, 1:-1] = patch[start : start + M, start : start + M]
         # The part lies at pad .. pad + M - 1 before it is moved; around it everything is zero.
         rows = slice(max(0, int(np.floor(pad + dy)) - 2), max(0, int(np.ceil(pad + M + dy)) + 2))
         columns = slice(max(0, int(np.floor(pad + dx)) - 2), max(0, int(np.ceil(pad + M + dx)) + 2))
         y0, y1, wy = _corner_weights(axis[rows] - dy - np.float32(pad), M)
         x0, x1, wx = _corner_weights(axis[columns] - dx - np.float32(pad), M)
-        wx, wy = wx[None, :], wy[:, None]
-        above = (1.0 - wx) * part[np.ix_(y0, x0)] + wx * part[np.ix_(y0, x1)]
-        below = (1.0 - wx) * part[np.ix_(y1, x0)] + wx * part[np.ix_(y1, x1)]
-        canvas[rows, columns] += (1.0 - wy) * above + wy * below
+        lines = _blend(part.take(x0, axis=1), part.take(x1, axis=1), wx)
+        canvas[rows, columns] += _blend(lines.take(y0, axis=0), lines.take(y1, axis=0), wy[:, None])
     return canvas.astype(np.complex64)[..., None]
 
 

@@ -1,6 +1,7 @@
 """What is measured of a case follows from how it was planned."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from validation import law, measure
@@ -140,6 +141,33 @@ def test_the_time_of_the_oracle_is_no_measured_time(bench):
     assert bench.measured_s == 0.0
     bench.output(case, measure.REFERENCE)
     assert bench.measured_s > 0.0
+
+
+@pytest.mark.parametrize(("context", "expected"), [(False, ["reference", "batched"]), (True, [])])
+def test_time_lines_of_memory_are_drawn_of_cases_that_are_judged(bench, context, expected):
+    found = measure.measure_memory(bench, context_case(context), "batched")
+    assert len(found.pairs) == 1
+    assert [line.implementation for line in found.timelines] == expected
+
+
+@pytest.mark.parametrize("nudge", [0, 1])
+def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_has_its_bits(
+    bench, tmp_path, monkeypatch, nudge
+):
+    rng = np.random.default_rng(0)
+    oracle = rng.random((4, 3)).astype(np.complex64)
+    reference = oracle + np.complex64(1e-7)
+    candidate = reference.copy()
+    candidate[2, 1] += nudge
+    arrays = {"oracle": oracle, "reference": reference, "batched": candidate}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    monkeypatch.setattr(bench, "output", lambda case, name: tmp_path / f"{name}.npy")
+    case = context_case().case
+    found = measure.compare_outputs(bench, case, "batched")
+    assert found.reference_vs_oracle == measure._compare(bench, case, "oracle", "reference")
+    assert found.reference_vs_oracle.max_abs_error < 1e-6
+    assert found.candidate_vs_oracle.passed is (nudge == 0)
 
 
 def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkeypatch):

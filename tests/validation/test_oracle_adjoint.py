@@ -40,9 +40,9 @@ def sampled(image, row, column):
     return total
 
 
-@pytest.fixture(params=[1, 100, 1 << 18])
+@pytest.fixture(params=[1, 3, 500])
 def piece(request, monkeypatch):
-    monkeypatch.setattr(oracle, "_CHUNK_SAMPLES", request.param)
+    monkeypatch.setattr(oracle, "_CHUNK_GROUPS", request.param)
 
 
 @pytest.mark.usefixtures("piece")
