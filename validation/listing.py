@@ -55,7 +55,8 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
         total_s += replicates(item.planned, protocol) * (3 * CHILD_S + of_reference_s)
     if "memory" in item.checks:
         calls = 1 if case.kernel == "patch_extraction" else 2
-        total_s += (protocol.memory_pairs + 1) * (CHILD_S + start_s + calls * warm_s)
+        timelines = 0 if item.planned.context else 1  # of either arm
+        total_s += (protocol.memory_pairs + timelines) * (CHILD_S + start_s + calls * warm_s)
     return total_s
 
 

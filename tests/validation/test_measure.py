@@ -4,12 +4,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from validation import law, measure
+from tests.validation.builders import SCAN
+from validation import catalogue, law, listing, measure
 from validation.demo_scan import write_demo_scan
+from validation.plan import CaseItem
 from validation.records import ArmTiming, Protocol, TimingPair
 from validation.runner import LocalExecutor
 from validation.sweeps import PROTOCOL, TIMED, PlannedCase, make_case, replicates
 
+SMOKE = catalogue.expand("smoke", SCAN, 0)
 SHORT = Protocol(replicates=5, max_replicates=5, samples=2, discarded=0, min_sample_s=0.001, memory_pairs=1)
 
 
@@ -148,6 +151,17 @@ def test_time_lines_of_memory_are_drawn_of_cases_that_are_judged(bench, context,
     found = measure.measure_memory(bench, context_case(context), "batched")
     assert len(found.pairs) == 1
     assert [line.implementation for line in found.timelines] == expected
+
+
+def test_time_lines_are_predicted_where_they_are_taken():
+    def predicted_s(context):
+        planned = context_case(context)
+        item = CaseItem(planned=planned, candidate="batched", role="candidate", checks=("memory",))
+        return listing.predicted_time_s(item, SMOKE, law.ReferenceLaw())
+
+    assert predicted_s(context=False) / predicted_s(context=True) == pytest.approx(
+        (SMOKE.protocol.memory_pairs + 1) / SMOKE.protocol.memory_pairs
+    )
 
 
 @pytest.mark.parametrize("nudge", [0, 1])
