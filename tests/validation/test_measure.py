@@ -178,7 +178,11 @@ def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_
         np.save(tmp_path / f"{name}.npy", array)
     monkeypatch.setattr(bench, "output", lambda case, name: tmp_path / f"{name}.npy")
     case = context_case().case
+    compared = []
+    compare = measure.compare
+    monkeypatch.setattr(measure, "compare", lambda *both, **names: compared.append(names) or compare(*both, **names))
     found = measure.compare_outputs(bench, case, "batched")
+    assert len(compared) == 2 + nudge
     assert found.reference_vs_oracle == measure._compare(bench, case, "oracle", "reference")
     assert found.reference_vs_oracle.max_abs_error < 1e-6
     assert found.candidate_vs_oracle.passed is (nudge == 0)
