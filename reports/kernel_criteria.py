@@ -93,9 +93,9 @@ def correctness(context: Context) -> Criterion:
     if faults:
         state = "fail"
         _, finding, worst_case = max(faults, key=lambda item: item[0])
-    elif not own + others or equivalence is None:
+    elif not (compared := own + others) or equivalence is None:
         state = "missing"
-        finding = "the reference case was not compared" if own + others else "nothing was compared with the reference"
+        finding = "the reference case was not compared" if compared else "nothing was compared with the reference"
         fixes.append(
             Fix(
                 action="Compare the candidate with the reference at the reference case",
