@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 # A line on a page shows no more points than this.
 SHOWN_POINTS = 300
 SHOWN_HISTORY = 60
+# Commits that are named below them at most.
+SHOWN_NAMES = 5
 
 
 def timeline(run: Run) -> Plot | None:
@@ -187,10 +190,11 @@ def trend(points: list[Point], policy: Policy, title: str = "Speedup of the reco
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, position: "")
-        step = max(1, len(ordered) // 8)
+        # The newest is named, and of the others as many as leave the names apart.
+        named = range(len(ordered) - 1, -1, -math.ceil(len(ordered) / SHOWN_NAMES))
         axes.set_xticks(
-            range(0, len(ordered), step),
-            [f"{short(item.commit, 8)}\n{item.created_at[:10]}" for item in ordered[::step]],
+            named,
+            [f"{short(ordered[index].commit, 8)}\n{ordered[index].created_at[:10]}" for index in named],
             fontsize=8,
         )
         axes.grid(True, axis="y", color=GRID)

@@ -215,3 +215,23 @@ def test_peers_are_drawn_at_the_case_they_were_timed_at() -> None:
     alone = peers(b.full_run())
     assert alone is not None
     assert "the reference case" in alone.caption
+
+
+@pytest.mark.parametrize(
+    ("runs", "named"), [(2, [0, 1]), (5, [0, 1, 2, 3, 4]), (8, [1, 3, 5, 7]), (60, [11, 23, 35, 47, 59])]
+)
+def test_commits_below_a_history_are_named_as_far_as_there_is_room_and_the_newest_always(
+    runs: int, named: list[int]
+) -> None:
+    points = [
+        context_plots.Point(
+            created_at=f"2026-11-{1 + index // 24:02}T{index % 24:02}:00:00+00:00",
+            outcome="ACCEPT",
+            commit=f"c{index:07}",
+            speedup=100.0,
+        )
+        for index in range(runs)
+    ]
+    plot = context_plots.trend(points, POLICY)
+    assert plot is not None
+    assert sorted(set(re.findall(r"c\d{7}", str(plot.svg)))) == [f"c{index:07}" for index in named]
