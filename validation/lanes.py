@@ -1,6 +1,7 @@
-"""Work that nobody times, two items at once: outputs to compare, probes, and the package's own tests.
+"""Work that nobody times, two items at once: outputs to compare, peaks of memory, probes, the package's own tests.
 
-What is timed, or needs more memory than half of what there is, stays alone on the machine.
+The peak of a process is its own, whatever runs beside it. What is timed is timed before, alone on the machine; what
+needs more memory than half of what there is stays alone altogether.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from validation import measure
 from validation.plan import CaseItem, Item, ProbeItem, SuiteItem, memory_shortage
 from validation.runner import LocalExecutor
-from validation.sweeps import EQUIVALENCE
 
 LANES = 2
 # Fewer groups than this do not pay for the start of a second server.
@@ -32,23 +32,24 @@ def groups(items: Sequence[Item]) -> Iterator[Group]:
 
 
 def may_share(group: Group, limit_bytes: int | None) -> bool:
-    """Say whether other work may run beside a group: nothing is timed, and it fits into a lane's share of memory."""
+    """Say whether other work may run beside a group, its times apart: it fits into a lane's share of memory."""
     return all(
         isinstance(item, (ProbeItem, SuiteItem))
-        or (
-            isinstance(item, CaseItem)
-            and item.checks == item.planned.checks == EQUIVALENCE
-            and memory_shortage(item, limit_bytes) is None
-        )
+        or (isinstance(item, CaseItem) and memory_shortage(item, limit_bytes) is None)
         for item in group
     )
 
 
-def stretches(items: Sequence[Item], limit_bytes: int | None) -> Iterator[tuple[bool, list[Group]]]:
-    """Cut a plan, in its order, into stretches whose groups go side by side, and stretches whose groups do not."""
-    for shared, stretch in itertools.groupby(groups(items), key=lambda group: may_share(group, limit_bytes)):
-        todo = list(stretch)
-        yield shared and len(todo) >= WORTH_A_SERVER, todo
+def apart(items: Sequence[Item], limit_bytes: int | None) -> tuple[list[Group], list[Group]]:
+    """Part a plan into the groups that stay alone on the machine and those that go side by side, both in its order.
+
+    What is timed of the second has to be timed before they start. There are none where too few could.
+    """
+    whole = list(groups(items))
+    shared = [group for group in whole if may_share(group, limit_bytes)]
+    if len(shared) < WORTH_A_SERVER:
+        return whole, []
+    return [group for group in whole if group not in shared], shared
 
 
 class Stopped(Exception):
@@ -72,7 +73,7 @@ class Lanes:
         self.bench = bench
         self.executor = executor
         self.limit_bytes = limit_bytes
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self._stopping = False
 
     def go(self, todo: Sequence[Group], do: Callable[[measure.Bench, Group], None]) -> None:
@@ -113,7 +114,7 @@ class Lanes:
 
     @contextlib.contextmanager
     def _benches(self) -> Iterator[tuple[list[measure.Bench], list[LocalExecutor]]]:
-        """Give the lanes; the law of the loop learns nothing meanwhile, since it would learn what is disturbed."""
+        """Give the lanes."""
         scratch = self.bench.scratch / "lane"
         scratch.mkdir(exist_ok=True)
         whole = self.executor.memory_limit_bytes
@@ -125,9 +126,7 @@ class Lanes:
         ) as second:
             self.bench.require_going = self.require_going
             self.executor.memory_limit_bytes = self.limit_bytes
-            self.bench.alone = False
             try:
                 yield [self.bench, self.bench.beside(second, scratch)], [self.executor, second]
             finally:
                 self.executor.memory_limit_bytes = whole
-                self.bench.alone = True

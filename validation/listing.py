@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from validation import lanes, scans
+from validation import lanes, parts, scans
 from validation.catalogue import expand
 from validation.errors import NothingRanError
 from validation.law import ReferenceLaw
@@ -78,10 +78,11 @@ def lines(
     items = plan_items(chosen, candidate)
     listed: list[str] = []
     times_s: dict[str, float] = {}
+    alone_s: dict[str, float] = {}
     met: set[str] = set()
     for item in items:
         if not isinstance(item, CaseItem):
-            times_s[item.key] = predicted_time_s(item, chosen, law)
+            times_s[item.key], alone_s[item.key] = predicted_time_s(item, chosen, law), 0.0
             listed.append(msgspec.json.encode({"key": item.key}).decode() if as_json else item.key)
             continue
         case = item.planned.case
@@ -89,6 +90,7 @@ def lines(
         time_s = predicted_time_s(item, chosen, law, shared=case.case_id in met)
         met.add(case.case_id)
         times_s[item.key] = time_s
+        alone_s[item.key] = predicted_time_s(parts.only(item, tuple({parts.ALONE} & set(item.checks))), chosen, law)
         if as_json:
             fields = {"candidate": item.candidate, "checks": item.checks, "optional": item.planned.optional}
             predicted = {"predicted_bytes": need, "predicted_time_s": round(time_s, 1)}
@@ -99,9 +101,9 @@ def lines(
             marks.append("reference case")
         listed.append(f"{case.case_id}  {item.candidate}  {need / 2**30:.1f} GiB  {time_s:.0f} s  {', '.join(marks)}")
     if not as_json:
-        total_s = 0.0
-        for shared, stretch in lanes.stretches(items, None):
-            stretch_s = sum(times_s[item.key] for group in stretch for item in group)
-            total_s += stretch_s / SIDE_BY_SIDE if shared else stretch_s
+        alone, shared = lanes.apart(items, None)
+        beside_s = sum(times_s[item.key] - alone_s[item.key] for group in shared for item in group)
+        total_s = sum(times_s[item.key] for group in alone for item in group)
+        total_s += sum(alone_s[item.key] for group in shared for item in group) + beside_s / SIDE_BY_SIDE
         listed.append(f"{len(listed)} lines, about {total_s / 60:.0f} min")
     return listed

@@ -75,6 +75,14 @@ class Progress:
     def step(self, text: str) -> None:
         """Tell what is being done now; plain lines leave it out."""
 
+    def work(self, done: int, total: int) -> None:
+        """Tell how much of the work is done, the checks of a case counted one by one; plain lines leave it out."""
+
+    def part_done(self, part: CaseResult) -> None:
+        """Tell that some checks of a case are on disk; its line comes with the last of them."""
+        checks = " and ".join(part.checks)
+        self._say(f"[{self.done}/{self.total}] part   {name_of(part)}: {checks} ({part.wall_s:.1f} s)")
+
     def line_done(self, line: ResultLine, passed: bool) -> None:
         """Tell what a line holds that is now on disk."""
         count = ""
@@ -102,6 +110,10 @@ class JsonProgress(Progress):
         """Tell something out of the ordinary."""
         self._event("note", text=text)
 
+    def part_done(self, part: CaseResult) -> None:
+        """Tell that some checks of a case are on disk."""
+        self._event("part", key=key_of(part), checks=part.checks)
+
     def line_done(self, line: ResultLine, passed: bool) -> None:
         """Tell what a line holds that is now on disk."""
         failure = line.failure.reason if isinstance(line, CaseResult) and line.failure else None
@@ -114,21 +126,21 @@ class BarProgress(Progress):
     def __init__(self) -> None:
         super().__init__()
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self.console = Console()
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[lines]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[step]}", style="dim"),
             console=self.console,
         )
-        self.task = self.bar.add_task("starting", total=None, step="")
+        self.task = self.bar.add_task("starting", total=None, step="", lines="")
         self.worst = 0.0
 
     def __enter__(self) -> BarProgress:
@@ -144,7 +156,11 @@ class BarProgress(Progress):
     def begin(self, manifest: Manifest, total: int, done: int) -> None:
         """Tell the run and its size."""
         super().begin(manifest, total, done)
-        self.bar.update(self.task, total=total, completed=done, description=manifest.sweep)
+        self.bar.update(self.task, total=total, completed=done, description=manifest.sweep, lines=f"{done}/{total}")
+
+    def work(self, done: int, total: int) -> None:
+        """Move the bar, and with it the time left."""
+        self.bar.update(self.task, total=total, completed=done)
 
     def step(self, text: str) -> None:
         """Show what is being done now."""
@@ -158,7 +174,7 @@ class BarProgress(Progress):
             self.worst = max(self.worst, equivalence.candidate_vs_oracle.max_abs_error)
         self.bar.update(
             self.task,
-            completed=self.done,
+            lines=f"{self.done}/{self.total}",
             description=f"{self.failed} failed, worst error {self.worst:.1e}",
             step="",
         )

@@ -1,4 +1,4 @@
-"""The run folder: ``manifest.json``, ``results.jsonl`` and a lock.
+"""The run folder: ``manifest.json``, ``results.jsonl`` and a lock; while a run goes on, ``parts.jsonl``.
 
 Results are JSON Lines, appended one whole line at a time and on disk before the next case starts. JSON is
 strict: a NaN or an infinity never gets in.
@@ -31,6 +31,8 @@ from validation.records import (
 
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
+# Lines of cases some of whose checks are still to do.
+PARTS = "parts.jsonl"
 LOCK = "lock"
 _CONTINUE = "mend that, then continue the run with --resume"
 
@@ -176,21 +178,41 @@ class RunFolder:
         UsageError
             If it cannot be written, for one because the disk is full.
         """
-        encoded = encode(line) + b"\n"
-        with _told(self.path / RESULTS):
-            descriptor = os.open(self.path / RESULTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(descriptor).st_size
-                try:
-                    written = os.write(descriptor, encoded)
-                    if written != len(encoded):
-                        raise OSError(f"only {written} of {len(encoded)} bytes were written, is the disk full?")
-                    os.fsync(descriptor)
-                except OSError:
-                    os.ftruncate(descriptor, size)
-                    raise
-            finally:
-                os.close(descriptor)
+        _append(self.path / RESULTS, encode(line) + b"\n")
+
+    def append_part(self, part: CaseResult) -> None:
+        """Keep what some checks of a case gave until the case has its line; on disk when this returns.
+
+        Raises
+        ------
+        UsageError
+            If it cannot be written.
+        """
+        _append(self.path / PARTS, encode(part) + b"\n")
+
+    def parts(self) -> dict[str, list[CaseResult]]:
+        """Read what is kept of cases some of whose checks are still to do, by key.
+
+        Raises
+        ------
+        UsageError
+            If a line is torn, is of another run, repeats a check, or is not of this schema.
+        """
+        found: dict[str, list[CaseResult]] = {}
+        for where, line in self._read(PARTS):
+            if not isinstance(line, CaseResult):
+                raise UsageError(f"{where} must be of a case, got {key_of(line)}; remove it")
+            earlier = found.setdefault(key_of(line), [])
+            twice = {check for part in earlier for check in part.checks} & set(line.checks)
+            if twice:
+                raise UsageError(f"{where} repeats {', '.join(sorted(twice))} of {key_of(line)}; remove one of the two")
+            earlier.append(line)
+        return found
+
+    def forget_parts(self) -> None:
+        """Remove what was kept of cases; all of them have their line."""
+        with _told(self.path / PARTS):
+            (self.path / PARTS).unlink(missing_ok=True)
 
     def lines(self) -> list[ResultLine]:
         """Read all result lines of the run.
@@ -200,10 +222,19 @@ class RunFolder:
         UsageError
             If a line is torn, is of another run, repeats a key, or is not of this schema.
         """
-        path = self.path / RESULTS
-        if not path.exists():
-            return []
         found: dict[str, ResultLine] = {}
+        for where, line in self._read(RESULTS):
+            key = key_of(line)
+            if key in found:
+                raise UsageError(f"{where} repeats {key}; a case counts once, remove one of the two lines")
+            found[key] = line
+        return list(found.values())
+
+    def _read(self, name: str) -> Iterator[tuple[str, ResultLine]]:
+        """Read the lines of a file, each with where it is."""
+        path = self.path / name
+        if not path.exists():
+            return
         for number, encoded in enumerate(path.read_bytes().splitlines(keepends=True), 1):
             where = f"line {number} of {path}"
             if not encoded.endswith(b"\n"):
@@ -218,15 +249,11 @@ class RunFolder:
                 )
             if line.run_id != self.manifest.run_id:
                 raise UsageError(f"{where} belongs to run {line.run_id}, not to {self.manifest.run_id}; remove it")
-            key = key_of(line)
-            if key in found:
-                raise UsageError(f"{where} repeats {key}; a case counts once, remove one of the two lines")
-            found[key] = line
-        return list(found.values())
+            yield where, line
 
-    def set_torn_line_aside(self) -> Path | None:
+    def set_torn_line_aside(self, name: str = RESULTS) -> Path | None:
         """Move a last line that was cut short to a file of its own. Returns that file, if there was one."""
-        path = self.path / RESULTS
+        path = self.path / name
         content = path.read_bytes() if path.exists() else b""
         if not content or content.endswith(b"\n"):
             return None
@@ -239,6 +266,24 @@ class RunFolder:
             file.truncate(whole)
             os.fsync(file.fileno())
         return aside
+
+
+def _append(path: Path, encoded: bytes) -> None:
+    """Add a whole line to a file; it is on disk when this returns, and nothing of it is there when this raises."""
+    with _told(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            try:
+                written = os.write(descriptor, encoded)
+                if written != len(encoded):
+                    raise OSError(f"only {written} of {len(encoded)} bytes were written, is the disk full?")
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def check_writable(path: Path) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from validation import kernels, lanes, lines, measure, provenance, results, scans, worst
+from validation import kernels, lanes, lines, measure, parts, provenance, results, scans, worst
 from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.progress import Progress
-from validation.records import SCHEMA_VERSION, CalibrationResult, ResultLine, Scan
+from validation.records import SCHEMA_VERSION, CalibrationResult, CaseResult, Check, ResultLine, Scan
 from validation.runner import Executor, LocalExecutor
 from validation.scans import BUILT_IN_SCAN, materialise
 from validation.summary import Summary, line_passed, summarise
@@ -83,25 +83,38 @@ class _Run:
         self.worst = worst.WorstPatches(folder.path / worst.PATCHES)
         self.target = kernels.target_of_others(options.candidate)
         self.scan_stamp = scans.stamp(bench.scan_path)
+        self.parts: dict[str, list[CaseResult]] = {}
+        self.ended: set[str] = set()
+        self.checks: dict[str, tuple[Check, ...]] = {}
 
     def go(self, items: tuple[Item, ...]) -> None:
         """Do what is not done yet, in the order of the plan."""
         done = {results.key_of(line): line for line in self.folder.lines()}
         todo = [item for item in items if item.key not in done]
+        self.checks = {item.key: item.checks if isinstance(item, CaseItem) else () for item in items}
+        self.ended.update(done)
+        self.parts = {key: found for key, found in self.folder.parts().items() if key not in done}
         self.progress.begin(self.folder.manifest, len(items), len(items) - len(todo))
         calibration = done.get("calibration")
         if not isinstance(calibration, CalibrationResult):
             calibration = self.calibrate()
         require_calibrated(calibration)
-        for shared, stretch in lanes.stretches(todo, self.lanes.limit_bytes):
-            if shared:
-                self.lanes.go(stretch, self.do)
-            else:
-                for group in stretch:
-                    self.do(self.bench, group)
+        alone, shared = lanes.apart(todo, self.lanes.limit_bytes)
+        for group in alone:
+            self.do(self.bench, group)
+        self.time_alone(shared)
+        if shared:
+            self.lanes.go(list(parts.beside(shared, self.parts)), self.do)
         mutants = tuple(item.mutant for item in todo if isinstance(item, MutantItem))
         if mutants:
             self.mutants(mutants)
+        self.folder.forget_parts()
+
+    def time_alone(self, groups: list[lanes.Group]) -> None:
+        """Take all times of groups before other work runs beside them."""
+        for item in (item for group in groups for item in group):
+            if isinstance(item, CaseItem) and parts.ALONE in parts.missing(item, self.parts):
+                self.case_part(self.bench, parts.only(item, (parts.ALONE,)))
 
     def do(self, bench: measure.Bench, group: lanes.Group) -> None:
         """Do the items of a group on a bench, and write a line for each."""
@@ -115,11 +128,35 @@ class _Run:
                 if found is not None:
                     self.append(found)
             elif isinstance(item, CaseItem):
-                line = lines.case_line(bench, item, self.memory_limit_bytes, self.head())
-                self.append(line)
-                with self.lanes.lock:
-                    self.worst.consider(bench, line)
+                self.case_part(bench, parts.only(item, parts.missing(item, self.parts)))
         bench.forget_outputs()
+
+    def case_part(self, bench: measure.Bench, item: CaseItem) -> None:
+        """Make some checks of a case; with the last of them, or one that fails, the case gets its line."""
+        if item.key in self.ended:  # a check that was made beside this one has failed
+            return
+        part = lines.case_line(bench, item, self.memory_limit_bytes, self.head())
+        with self.lanes.lock:
+            self.require_counting()
+            if item.key in self.ended:
+                return
+            self.worst.consider(bench, part)
+            have = [*self.parts.get(item.key, ()), part]
+            whole = parts.merge(have, self.checks[item.key])
+            if whole is not None:
+                self.append(whole)
+                return
+            self.folder.append_part(part)
+            self.parts[item.key] = have
+            self.progress.part_done(part)
+            self.tell_work()
+
+    def tell_work(self) -> None:
+        """Tell how much of the work is done, the checks of a case counted one by one."""
+        sizes = {key: max(1, len(checks)) for key, checks in self.checks.items()}
+        done = sum(sizes[key] for key in self.ended if key in sizes)
+        done += sum(len(part.checks) for key, of in self.parts.items() if key not in self.ended for part in of)
+        self.progress.work(done, sum(sizes.values()))
 
     def head(self) -> dict[str, Any]:
         """Give the fields that every line has."""
@@ -140,11 +177,25 @@ class _Run:
             If kernel, candidate or scan are no longer those that the line says were measured.
         """
         with self.lanes.lock:
-            self.lanes.require_going()
-            provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
-            scans.check_unchanged(self.bench.scan_path, self.scan_stamp)
+            self.require_counting()
             self.folder.append(line)
+            self.ended.add(results.key_of(line))
             self.progress.line_done(line, line_passed(line))
+            self.tell_work()
+
+    def require_counting(self) -> None:
+        """Refuse what was measured once the run ends, or something is no longer what the manifest says.
+
+        Raises
+        ------
+        Stopped
+            If the lanes were told to end.
+        UsageError
+            If kernel, candidate or scan changed.
+        """
+        self.lanes.require_going()
+        provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
+        scans.check_unchanged(self.bench.scan_path, self.scan_stamp)
 
     def calibrate(self) -> CalibrationResult:
         """Read what is known with every instrument; once more where the first reading fails.
@@ -222,9 +273,10 @@ def check_folder(options: Options) -> None:
 
 def set_torn_line_aside(folder: results.RunFolder, progress: Progress) -> None:
     """Set a last line that was cut short aside, and say so."""
-    torn = folder.set_torn_line_aside()
-    if torn is not None:
-        progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
+    for name in (results.RESULTS, results.PARTS):
+        torn = folder.set_torn_line_aside(name)
+        if torn is not None:
+            progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
 
 
 def run(options: Options, progress: Progress) -> Summary:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FEW = "[[cases]]\nN = [8]\ngridsize = [1]\nbatch = [1, 2]\npattern = ['border']\nshape = [[20, 30]]\n"
 
+# And three that are made in parts: comparison and memory apart.
 SIXTY = """
 [[cases]]
 N = [8]
@@ -22,6 +23,14 @@ gridsize = [1, 2]
 batch = [1, 2, 3, 4, 5]
 pattern = ["border", "integer", "zero", "fermat", "raster", "outside"]
 shape = [[20, 31]]
+
+[[cases]]
+N = [8]
+gridsize = [1]
+batch = [6]
+pattern = ["border", "integer", "zero"]
+shape = [[20, 31]]
+checks = ["equivalence", "memory"]
 """
 
 

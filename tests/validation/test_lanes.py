@@ -1,24 +1,34 @@
-"""What nobody times runs two items at once: each once, with the same bits, and nothing of it beside a measurement."""
+"""What nobody times runs two items at once: each once, with the same bits, and nothing of it beside what is timed."""
 
 import itertools
 import re
 import threading
 import time
 
+import msgspec
 import pytest
 
-from validation import lanes, listing, measure, results
+from validation import declaration, lanes, listing, measure, results
 from validation.catalogue import BUILT_IN
 from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
 from validation.plan import CaseItem, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.progress import Progress
-from validation.records import CaseResult, Scan
+from validation.records import CaseResult, Protocol, Scan
 from validation.run import run
 from validation.runner import LocalExecutor
-from validation.sweeps import PROTOCOL, make_case
+from validation.sweeps import PROTOCOL
 
 GIB = 2**30
+TIMED = """
+[[cases]]
+N = [8]
+gridsize = [2]
+batch = [6]
+pattern = ["border", "zero"]
+shape = [[20, 31]]
+checks = ["equivalence", "time", "memory"]
+"""
 SCAN = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(200, 256), positions=1000)
 MANY = """
 [[cases]]
@@ -36,6 +46,17 @@ def nightly():
 
 
 @pytest.fixture
+def quick_protocol(monkeypatch):
+    """One replicate of everything: what is measured here is not the times."""
+
+    def expand(*arguments, real=declaration.expand):
+        protocol = Protocol(replicates=1, max_replicates=1, samples=1, discarded=0, min_sample_s=1e-4, memory_pairs=1)
+        return msgspec.structs.replace(real(*arguments), protocol=protocol)
+
+    monkeypatch.setattr(declaration, "expand", expand)
+
+
+@pytest.fixture
 def two_lanes(tmp_path):
     with LocalExecutor(tmp_path, mode="fork", threads=1, memory_limit_bytes=8 * GIB) as executor:
         bench = measure.Bench(
@@ -44,23 +65,46 @@ def two_lanes(tmp_path):
         yield lanes.Lanes(bench, executor, 4 * GIB)
 
 
-def test_a_plan_is_cut_in_its_order_and_nothing_is_lost(nightly):
-    cut = list(lanes.stretches(nightly, 9 * GIB))
-    assert [item for _, stretch in cut for group in stretch for item in group] == list(nightly)
-    assert [shared for shared, _ in cut][:2] == [False, True]
+def test_a_plan_is_parted_in_its_order_and_nothing_is_lost(nightly):
+    alone, shared = ([item for group in part for item in group] for part in lanes.apart(nightly, 9 * GIB))
+    assert sorted(alone + shared, key=nightly.index) == list(nightly)
+    assert all(part == sorted(part, key=nightly.index) for part in (alone, shared))
+    assert lanes.apart(nightly[:3], 9 * GIB)[1] == []
 
 
-def test_nothing_that_is_timed_and_no_gallery_shares_the_machine(nightly):
-    shared = [item for sharing, stretch in lanes.stretches(nightly, 9 * GIB) if sharing for g in stretch for item in g]
+def test_no_gallery_shares_the_machine(nightly):
+    alone, shared = ([item for group in part for item in group] for part in lanes.apart(nightly, 9 * GIB))
     assert {type(item) for item in shared} == {CaseItem, ProbeItem, SuiteItem}
-    assert {item.checks for item in shared if isinstance(item, CaseItem)} == {("equivalence",)}
-    alone = [item for item in nightly if item not in shared]
-    assert {type(item) for item in alone} == {CaseItem, MutantItem}
+    assert all(item.planned.optional for item in alone if isinstance(item, CaseItem))
+    assert sum(isinstance(item, MutantItem) for item in alone) > 30
+
+
+def test_nothing_is_timed_beside_other_work(tmp_path, monkeypatch, quick_protocol):
+    (tmp_path / "timed.toml").write_text(MANY + TIMED)
+    ended = []
+
+    def watched(executor, task, timeout_s, real=LocalExecutor.run):
+        started = time.monotonic()
+        answer = real(executor, task, timeout_s)
+        ended.append((started, time.monotonic(), task.action))
+        return answer
+
+    monkeypatch.setattr(LocalExecutor, "run", watched)
+    out = tmp_path / "run"
+    run(Options(sweep=str(tmp_path / "timed.toml"), out=str(out), command="python -m validation run"), Progress())
+    lines = [line for line in results.RunFolder.open(out).lines() if isinstance(line, CaseResult)]
+    assert [line.failure for line in lines] == [None] * 12
+    timed = [(start, end) for start, end, action in ended if action in ("time", "copy")]
+    others = [(start, end) for start, end, action in ended if action not in ("time", "copy")]
+    assert len(timed) >= 2 * 4
+    assert not [1 for a, b in timed for c, d in others if a < d and c < b]
+    together = [(a, b) for a, b in itertools.combinations(others, 2) if a[0] < b[1] and b[0] < a[1]]
+    assert together, "nothing ran side by side: the test would show nothing"
 
 
 def test_what_needs_more_than_a_lane_has_stays_alone(nightly):
     def shared(limit_bytes):
-        return sum(len(stretch) for sharing, stretch in lanes.stretches(nightly, limit_bytes) if sharing)
+        return len(lanes.apart(nightly, limit_bytes)[1])
 
     assert shared(1) < shared(GIB) < shared(9 * GIB)
 
@@ -85,7 +129,6 @@ def test_two_groups_run_at_once_and_each_runs_once(two_lanes, nightly):
     assert sorted(group[0].key for _, group in done) == sorted(group[0].key for group in todo)
     assert {bench for bench, _ in done} >= {two_lanes.bench}
     assert len({bench.scratch for bench, _ in done}) == 2
-    assert two_lanes.bench.alone
     assert two_lanes.executor.memory_limit_bytes == 8 * GIB
 
 
@@ -93,19 +136,6 @@ def test_in_a_lane_children_have_its_share_of_memory(two_lanes, nightly):
     seen = []
     two_lanes.go([(item,) for item in nightly[:4]], lambda bench, _: seen.append(bench.executor.memory_limit_bytes))
     assert set(seen) == {4 * GIB}
-
-
-def test_the_law_learns_from_what_is_alone_and_not_from_a_lane(two_lanes, tmp_path):
-    write_demo_scan(tmp_path / "scan.npz")
-    two_lanes.bench.scan_path = str(tmp_path / "scan.npz")
-    case = make_case("patch_extraction", N=8, gridsize=1, batch=1, shape=(20, 31), pattern="border")
-    learnt = []
-    two_lanes.bench.law.add = lambda *call: learnt.append(call)
-    two_lanes.go([(), ()], lambda bench, _: bench.output(case, "reference"))
-    assert learnt == []
-    two_lanes.bench.forget_outputs()
-    two_lanes.bench.output(case, "reference")
-    assert len(learnt) == 1
 
 
 def test_the_first_exception_ends_both_lanes_and_no_answer_counts_any_more(two_lanes, nightly):

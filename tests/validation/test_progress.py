@@ -62,6 +62,25 @@ def test_every_kind_of_line_is_told(line, passed, text):
     assert ("FAILED" in told) == (not passed)
 
 
+def test_a_part_is_told_and_is_no_line():
+    stream = io.StringIO()
+    shown = Progress(stream)
+    shown.begin(make_manifest(), 3, 1)
+    shown.part_done(msgspec.structs.replace(make_result(), checks=("time",)))
+    assert stream.getvalue().splitlines()[-1] == "[1/3] part   case-0 batched: time (2.0 s)"
+    assert shown.done == 1
+
+
+def test_machines_read_of_a_part_what_it_holds():
+    stream = io.StringIO()
+    JsonProgress(stream).part_done(msgspec.structs.replace(make_result(), checks=("equivalence", "memory")))
+    assert json.loads(stream.getvalue()) == {
+        "event": "part",
+        "key": "case-0|batched",
+        "checks": ["equivalence", "memory"],
+    }
+
+
 def test_what_was_not_run_did_not_fail():
     stream = io.StringIO()
     shown = Progress(stream)
@@ -85,8 +104,10 @@ def test_the_bar_shows_counts_and_the_worst_case(capsys):
         shown.step("output of batched")
         shown.line_done(make_result("case-0", error=3e-7), True)
         shown.line_done(make_result("case-1", failure="signal"), False)
+        shown.work(3, 6)
         (task,) = shown.bar.tasks
-        assert (task.completed, task.total) == (2, 2)
+        assert (task.completed, task.total) == (3, 6)
+        assert task.fields["lines"] == "2/2"
         assert task.description == "1 failed, worst error 3.0e-07"
     assert "case-1 batched: signal" in capsys.readouterr().out
 
