@@ -361,4 +361,5 @@ def run_on_cluster(options: declaration.Options, progress: Progress) -> Summary:
         with folder.locked():
             set_torn_line_aside(folder, progress)
             _ClusterRun(folder, workers, progress).go(declared.items)
+            folder.forget_parts()  # of a run that was begun without a cluster
             return summarise(folder)

@@ -90,7 +90,8 @@ def lines(
         time_s = predicted_time_s(item, chosen, law, shared=case.case_id in met)
         met.add(case.case_id)
         times_s[item.key] = time_s
-        alone_s[item.key] = predicted_time_s(parts.only(item, tuple({parts.ALONE} & set(item.checks))), chosen, law)
+        apart = tuple(check for check in item.checks if check in parts.alone())
+        alone_s[item.key] = predicted_time_s(parts.only(item, apart), chosen, law)
         if as_json:
             fields = {"candidate": item.candidate, "checks": item.checks, "optional": item.planned.optional}
             predicted = {"predicted_bytes": need, "predicted_time_s": round(time_s, 1)}

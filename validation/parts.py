@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from validation import memory
 from validation.plan import CaseItem, Item
 from validation.records import CaseResult, Check, Measurement
 
-# What is taken alone on the machine, since other work beside it would change it.
-ALONE: Check = "time"
+
+def alone() -> tuple[Check, ...]:
+    """Give the checks that other work would change: times, and peaks where they are sampled and not metered."""
+    return ("time",) if memory.meter() == memory.KERNEL_METER else ("time", "memory")
 
 
 def missing(item: CaseItem, parts: Mapping[str, Sequence[CaseResult]]) -> tuple[Check, ...]:
@@ -25,7 +28,7 @@ def only(item: CaseItem, checks: tuple[Check, ...]) -> CaseItem:
 
 
 def beside(groups: Sequence[tuple[Item, ...]], parts: Mapping[str, Sequence[CaseResult]]) -> Iterator[tuple[Item, ...]]:
-    """Give what is to do of groups besides times: peaks of memory one by one, comparisons together.
+    """Give what is left to do of groups when times are taken: peaks of memory one by one, comparisons together.
 
     The comparisons of a case share its outputs.
     """

@@ -88,7 +88,7 @@ class _Run:
         self.checks: dict[str, tuple[Check, ...]] = {}
 
     def go(self, items: tuple[Item, ...]) -> None:
-        """Do what is not done yet, in the order of the plan."""
+        """Do what is not done yet: what stays alone, all other times, what goes side by side, and the gallery."""
         done = {results.key_of(line): line for line in self.folder.lines()}
         todo = [item for item in items if item.key not in done]
         self.checks = {item.key: item.checks if isinstance(item, CaseItem) else () for item in items}
@@ -112,9 +112,12 @@ class _Run:
 
     def time_alone(self, groups: list[lanes.Group]) -> None:
         """Take all times of groups before other work runs beside them."""
+        alone = parts.alone()
         for item in (item for group in groups for item in group):
-            if isinstance(item, CaseItem) and parts.ALONE in parts.missing(item, self.parts):
-                self.case_part(self.bench, parts.only(item, (parts.ALONE,)))
+            if isinstance(item, CaseItem):
+                checks = tuple(check for check in parts.missing(item, self.parts) if check in alone)
+                if checks:
+                    self.case_part(self.bench, parts.only(item, checks))
 
     def do(self, bench: measure.Bench, group: lanes.Group) -> None:
         """Do the items of a group on a bench, and write a line for each."""

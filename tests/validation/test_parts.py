@@ -8,7 +8,7 @@ import pytest
 
 from tests.validation.builders import make_manifest, make_result
 from tests.validation.misbehaving import TARGET, WAYS
-from validation import declaration, lanes, parts, results
+from validation import declaration, lanes, memory, parts, results
 from validation.declaration import Options
 from validation.errors import UsageError
 from validation.plan import CaseItem, ProbeItem
@@ -202,6 +202,14 @@ class TestRun:
         assert folder.parts() == {}
         assert not (folder.path / results.PARTS).exists()
         assert "[2/2] ok" in told
+
+    def test_peaks_that_are_sampled_are_taken_alone_too(self, tmp_path, asked, monkeypatch):
+        monkeypatch.setattr(memory, "meter", lambda: memory.SAMPLING_METER)
+        went = []
+        monkeypatch.setattr(lanes.Lanes, "go", lambda self, todo, do: went.extend(todo))
+        self.go(tmp_path, [1])
+        assert [action for action, _ in asked if action == "memory"] == ["memory", "memory"]
+        assert [[item.checks for item in group] for group in went] == [[("equivalence",)]]
 
     def test_parts_are_used_where_nothing_goes_side_by_side(self, tmp_path, asked, monkeypatch):
         def interrupted(*_):
