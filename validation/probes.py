@@ -6,13 +6,12 @@ figure that shows it.
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from validation import oracle, timing, workloads
 from validation.kernels import Function
 from validation.records import Case, Record
+from validation.tasks import OutputReply, Task
 from validation.workloads import Arguments
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -251,34 +251,63 @@ import os
 import sys
 sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)  # before the folder that this was started in
 import msgspec
-from validation.child import execute
+from validation.probes import answer
 from validation.tasks import Task
-reply = execute(msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
-sys.exit(0 if type(reply).__name__ == "OutputReply" else str(reply))
+sys.exit(answer(msgspec.json.decode(sys.stdin.buffer.read(), type=Task)))
 """
 
 
-def _with_threads(subject: Subject, count: int, path: Path) -> str | None:
-    """Write the output of a fresh process with so many threads; return its last words if there is none."""
-    from validation.tasks import Task
+def answer(task: Task) -> int:
+    """Execute a task that leaves an output; the exit code, with the reason on standard error."""
+    from validation.child import execute
 
-    task = Task(
-        action="output",
-        scan_path=subject.scan_path,
-        case=subject.case,
-        implementation=subject.name,
-        output_path=str(path),
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", _OTHER_THREADS],
-        input=msgspec.json.encode(task),
-        env={**os.environ, _THREADS_VARIABLE: str(count), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        return None
-    return " ".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:])
+    reply = execute(task)
+    if isinstance(reply, OutputReply):
+        return 0
+    sys.stderr.write(f"{reply}\n")
+    return 1
+
+
+def _may_fork() -> bool:
+    """Whether this process has one thread: TensorFlow, above all, has not started its own."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def _start(task: Task, count: int, log: Path) -> Callable[[], int]:
+    """Start a process that has run no operation, with so many threads; what is returned waits for its exit code.
+
+    It is forked where that is safe, in a child of the server, since importing TensorFlow anew takes seconds.
+    """
+    environment = {_THREADS_VARIABLE: str(count), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if not _may_fork():
+        with log.open("wb") as stderr:
+            started = subprocess.Popen(
+                [sys.executable, "-c", _OTHER_THREADS],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**os.environ, **environment},
+            )
+        if started.stdin is not None:
+            started.stdin.write(msgspec.json.encode(task))
+            started.stdin.close()
+        return started.wait
+    pid = os.fork()
+    if pid:
+        return lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = 1
+    try:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
+        os.environ.update(environment)
+        code = answer(task)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def threads(subject: Subject) -> Found:
@@ -286,11 +315,23 @@ def threads(subject: Subject) -> Found:
     counts = (1, 3)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"threads-{count}.npy" for count in counts]
-        # Side by side: starting them, TensorFlow's import above all, is most of it, and nothing here is timed.
-        with ThreadPoolExecutor() as pool:
-            words = list(pool.map(_with_threads, itertools.repeat(subject), counts, paths))
-        for count, last in zip(counts, words, strict=True):
-            if last is not None:
+        tasks = [
+            Task(
+                action="output",
+                scan_path=subject.scan_path,
+                case=subject.case,
+                implementation=subject.name,
+                output_path=str(path),
+            )
+            for path in paths
+        ]
+        logs = [path.with_suffix(".log") for path in paths]
+        # Side by side, since nothing here is timed.
+        waits = [_start(task, count, log) for task, count, log in zip(tasks, counts, logs, strict=True)]
+        codes = [wait() for wait in waits]
+        for count, code, log in zip(counts, codes, logs, strict=True):
+            if code != 0:
+                last = " ".join(log.read_text(errors="replace").strip().splitlines()[-1:])
                 detail = f"no result with {count} threads: {last}"
                 return Found(passed=False, figure=None, limit=0.0, detail=detail)
         one, three = map(np.load, paths)

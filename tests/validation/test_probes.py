@@ -6,6 +6,7 @@ from tests.validation.misbehaving import WAYS
 from validation import oracle, probes, tasks
 from validation.catalogue import _probed
 from validation.demo_scan import write_demo_scan
+from validation.runner import LocalExecutor
 
 ALL = [(kernel, probe) for kernel in probes.PROBES for probe in probes.names(kernel)]
 BEHAVE = "tests.validation.misbehaving:behave"
@@ -46,6 +47,28 @@ def test_bits_do_not_depend_on_threads(scan_path, tmp_path):
     reply = ask(make_task("probe", scan_path, implementation="batched", probe="threads"), tmp_path)
     assert isinstance(reply, tasks.ProbeReply)
     assert reply.passed, reply
+
+
+def test_in_a_child_of_the_server_the_threads_probe_forks_and_sees_the_same(scan_path, tmp_path):
+    started = tmp_path / "started"
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(started)!r}, 'a').write('an interpreter\\n')\n")
+    with LocalExecutor(tmp_path, mode="fork", threads=2, memory_limit_bytes=None) as executor:
+        executor.environment["PYTHONPATH"] = str(tmp_path)
+        replies = {
+            name: executor.run(make_task("probe", scan_path, implementation=name, probe="threads"), 60.0).reply
+            for name in ("batched", "thread_dependent")
+        }
+        case = make_case(batch=WAYS.index("exit_code"))
+        task = make_task("probe", scan_path, case=case, implementation=BEHAVE, probe="threads")
+        replies["behave"] = executor.run(task, 60.0).reply
+    assert {name: reply.passed for name, reply in replies.items()} == {
+        "batched": True,
+        "thread_dependent": False,
+        "behave": False,
+    }
+    assert started.read_text().count("\n") == 1, "a process with other threads is an interpreter of its own"
+    assert replies["thread_dependent"].figure > 0
+    assert replies["behave"].detail == "no result with 1 threads: giving up"
 
 
 def test_bits_that_depend_on_threads_are_seen_and_a_process_without_a_result_is_told(scan_path, tmp_path):
