@@ -358,7 +358,7 @@ def nightly(scan: Scan, seed: int) -> Sweep:
     """Make the full sweep, and measure peers; the gallery of mutants runs after it."""
     base = full(scan, seed)
     measured = _measured(
-        "patch_extraction", N=64, gridsize=2, batch=25, pattern="scan", shape=scan.object_shape, seed=seed
+        "patch_extraction", N=64, gridsize=2, batch=100, pattern="scan", shape=scan.object_shape, seed=seed
     )
     with_peers = msgspec.structs.replace(measured, peers=True, context=True)
     others = tuple(planned for planned in base.cases if planned.case != measured.case)

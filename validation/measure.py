@@ -40,7 +40,7 @@ from validation.records import (
     TimingPair,
 )
 from validation.runner import Answer, Executor
-from validation.sweeps import PlannedCase, replicates
+from validation.sweeps import PlannedCase, noise_pairs, replicates
 from validation.tasks import Action, CopyReply, MemoryReply, OutputReply, Task, TimelineReply, TimeReply
 
 # What SPEC promises for every case: absolute, with a relative tolerance of zero.
@@ -328,6 +328,7 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
     case = planned.case
     k = replicates(planned, bench.protocol)
     with_reference = k if bench.law.times_reference(planned) else 0
+    of_noise = noise_pairs(planned, bench.protocol, with_reference=with_reference > 0)
     pairs: list[TimingPair] = []
     noise: list[TimingPair] = []
     copies: list[CopyReply] = []
@@ -380,7 +381,7 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
             (pairs if kind == "pair" else noise).append(pair)
 
     copy()
-    replicate("", with_reference, k)
+    replicate("", with_reference, of_noise)
     more = 0 if planned.context or with_reference == 0 else bench.protocol.max_replicates - k
     extended = more > 0 and undecided(case.kernel, pairs, noise, CONTENDED_MARGIN if kept else 1.0)
     if extended:

@@ -23,8 +23,10 @@ ALL_CHECKS: tuple[Check, ...] = ("equivalence", "time", "memory")
 PROTOCOL = Protocol(replicates=7, max_replicates=14, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 # The quick sweep declares no extension.
 QUICK_PROTOCOL = msgspec.structs.replace(PROTOCOL, max_replicates=PROTOCOL.replicates)
-# Replicate pairs, and A/A pairs, of a case whose times are context.
+# Replicate pairs of a case whose times are context, and its A/A pairs beside them; where the loop is not timed, only
+# A/A pairs are taken, as many as there would be replicates.
 CONTEXT_REPLICATES = 3
+CONTEXT_NOISE_PAIRS = 1
 _SHORT_DTYPE: dict[Dtype, str] = {"complex64": "c64", "complex128": "c128"}
 
 
@@ -46,8 +48,13 @@ class PlannedCase(Record, frozen=True, kw_only=True):
 
 
 def replicates(planned: PlannedCase, protocol: Protocol) -> int:
-    """Count the replicate pairs of a timed case, and its A/A pairs."""
+    """Count the replicate pairs of a timed case."""
     return min(CONTEXT_REPLICATES, protocol.replicates) if planned.context else protocol.replicates
+
+
+def noise_pairs(planned: PlannedCase, protocol: Protocol, *, with_reference: bool) -> int:
+    """Count the A/A pairs of a timed case; ``with_reference``: whether the reference is timed, too."""
+    return CONTEXT_NOISE_PAIRS if planned.context and with_reference else replicates(planned, protocol)
 
 
 class Sweep(Record, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from validation.demo_scan import write_demo_scan
 from validation.plan import CaseItem
 from validation.records import ArmTiming, Protocol, TimingPair
 from validation.runner import LocalExecutor
-from validation.sweeps import PROTOCOL, TIMED, PlannedCase, make_case, replicates
+from validation.sweeps import PROTOCOL, TIMED, PlannedCase, make_case, noise_pairs, replicates
 
 SMOKE = catalogue.expand("smoke", SCAN, 0)
 SHORT = Protocol(replicates=5, max_replicates=5, samples=2, discarded=0, min_sample_s=0.001, memory_pairs=1)
@@ -38,6 +38,8 @@ def context_case(context=True):
 def test_a_case_that_is_judged_has_all_replicates_and_context_has_fewer():
     assert replicates(context_case(context=False), PROTOCOL) == 7
     assert replicates(context_case(), PROTOCOL) == 3
+    assert [noise_pairs(context_case(of), PROTOCOL, with_reference=True) for of in (False, True)] == [7, 1]
+    assert noise_pairs(context_case(), PROTOCOL, with_reference=False) == 3
 
 
 def test_where_the_loop_is_left_out_the_candidate_is_timed_alone_and_the_line_says_why(bench, monkeypatch):
@@ -239,7 +241,7 @@ def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkey
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500, 500, *[0] * 20])
     monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
-    timing = measure.measure_timing(bench, context_case(), "batched")
+    timing = measure.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (2, 0)
     both = (*timing.pairs, *timing.noise_pairs)
     assert len(both) == 6
@@ -250,6 +252,6 @@ def test_replicates_that_stay_contended_are_counted_as_kept(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500] * 5 + [0] + [500] * 20)
     monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
-    timing = measure.measure_timing(bench, context_case(), "batched")
+    timing = measure.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (3, 5)
     assert len(timing.pairs) + len(timing.noise_pairs) == 6
