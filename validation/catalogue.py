@@ -82,7 +82,7 @@ def smoke(scan: Scan, seed: int) -> Sweep:
 
 
 def quick(scan: Scan, seed: int) -> Sweep:
-    """Make every pattern and dtype once, and a small reference case: three to four minutes, by the speed of the loop.
+    """Make every pattern and dtype once, and a small reference case: some three minutes, by the speed of the loop.
 
     A loop of some six seconds is as short as the reference case may be: the first call of the candidate loads
     compiled code for about half a second, however small the case, and the bound on their ratio has to stay clear
