@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FEW = "[[cases]]\nN = [8]\ngridsize = [1]\nbatch = [1, 2]\npattern = ['border']\nshape = [[20, 30]]\n"
 
-# And three that are made in parts: comparison and memory apart.
+# Sixty cases in one go, and three that are made in parts: comparison and memory apart.
 SIXTY = """
 [[cases]]
 N = [8]
