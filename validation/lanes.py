@@ -45,11 +45,11 @@ def apart(items: Sequence[Item], limit_bytes: int | None) -> tuple[list[Group], 
 
     What is timed of the second has to be timed before they start. There are none where too few could.
     """
-    whole = list(groups(items))
-    shared = [group for group in whole if may_share(group, limit_bytes)]
-    if len(shared) < WORTH_A_SERVER:
-        return whole, []
-    return [group for group in whole if group not in shared], shared
+    alone: list[Group] = []
+    shared: list[Group] = []
+    for group in groups(items):
+        (shared if may_share(group, limit_bytes) else alone).append(group)
+    return (alone, shared) if len(shared) >= WORTH_A_SERVER else (list(groups(items)), [])
 
 
 class Stopped(Exception):
