@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from validation import measure
+from validation.measure import Made
 from validation.plan import CaseItem, Item, ProbeItem, SuiteItem, memory_shortage
 from validation.runner import LocalExecutor
 
@@ -21,6 +24,7 @@ LANES = 2
 WORTH_A_SERVER = 8
 
 Group = tuple[Item, ...]
+Work = Callable[[measure.Bench], None]
 
 
 def groups(items: Sequence[Item]) -> Iterator[Group]:
@@ -74,22 +78,45 @@ class Lanes:
         self.executor = executor
         self.limit_bytes = limit_bytes
         self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
+        self._jobs: deque[Work] = deque()
+        self._busy = 0
         self._stopping = False
 
     def go(self, todo: Sequence[Group], do: Callable[[measure.Bench, Group], None]) -> None:
         """Do all groups, in their order of start; ``do`` gets the bench of its lane.
 
-        The first exception ends all lanes, and is raised; so does an interrupt of the caller.
+        A lane that is free takes jobs that another shares before it takes the next group, and stays until all groups
+        are done. The first exception ends all lanes, and is raised; so does an interrupt of the caller.
         """
-        waiting = iter(todo)
+        waiting = deque(todo)
 
-        def next_group() -> Group | None:
-            with self.lock:
-                return None if self._stopping else next(waiting, None)
+        def next_work() -> Work | None:
+            """Wait for a job or a group; ``None`` if none can come any more."""
+            with self._changed:
+                while not self._stopping:
+                    if self._jobs:
+                        return self._jobs.popleft()
+                    if waiting:
+                        group = waiting.popleft()
+                        self._busy += 1
+                        return lambda bench: whole(bench, group)
+                    if not self._busy:
+                        break
+                    self._changed.wait()
+                return None
+
+        def whole(bench: measure.Bench, group: Group) -> None:
+            try:
+                do(bench, group)
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._changed.notify_all()
 
         def lane(bench: measure.Bench) -> None:
-            while (group := next_group()) is not None:
-                do(bench, group)
+            while (work := next_work()) is not None:
+                work(bench)
 
         with self._benches() as (benches, executors), ThreadPoolExecutor(len(benches)) as pool:
             futures = [pool.submit(lane, bench) for bench in benches]
@@ -101,14 +128,55 @@ class Lanes:
                 self._stop(executors)
                 raise
 
+    def share(self, owner: measure.Bench, jobs: Sequence[Callable[[measure.Bench], Made]]) -> list[Made]:
+        """Run jobs of a bench in its lane, and in the other while that is free; see `validation.measure.Bench.each`.
+
+        What another bench took and measured for them counts as the owner's.
+        """
+        futures: list[Future[tuple[Made, float, float]]] = [Future() for _ in jobs]
+
+        def work_of(job: Callable[[measure.Bench], Made], future: Future[tuple[Made, float, float]]) -> Work:
+            def work(bench: measure.Bench) -> None:
+                started, measured_before = time.monotonic(), bench.measured_s
+                try:
+                    made = job(bench)
+                except BaseException as error:
+                    future.set_exception(error)
+                    return
+                took_s, measured_s = time.monotonic() - started, bench.measured_s - measured_before
+                future.set_result((made, 0.0, 0.0) if bench is owner else (made, took_s, measured_s))
+
+            return work
+
+        own = {work_of(job, future): future for job, future in zip(jobs, futures, strict=True)}
+        with self._changed:
+            self._jobs.extend(own)
+            self._changed.notify_all()
+        while True:
+            with self.lock:
+                left = [work for work in own if work in self._jobs]
+                failed = any(future.done() and future.exception() for future in futures)
+                for work in left if failed else left[:1]:
+                    self._jobs.remove(work)
+            if failed or not left:
+                break
+            left[0](owner)
+        begun = [future for work, future in own.items() if not (failed and work in left)]
+        wait(begun)
+        made = [future.result() for future in begun]
+        owner.elsewhere_s += sum(took_s for _, took_s, _ in made)
+        owner.measured_s += sum(measured_s for _, _, measured_s in made)
+        return [each for each, _, _ in made]
+
     def require_going(self) -> None:
         """Raise Stopped once the lanes are told to end: an answer that comes then may be that of a killed child."""
         if self._stopping:
             raise Stopped
 
     def _stop(self, executors: Sequence[LocalExecutor]) -> None:
-        with self.lock:
+        with self._changed:
             self._stopping = True
+            self._changed.notify_all()
         for executor in executors:
             executor.stop()
 
@@ -125,8 +193,10 @@ class Lanes:
             memory_limit_bytes=self.limit_bytes,
         ) as second:
             self.bench.require_going = self.require_going
+            self.bench.share = self.share
             self.executor.memory_limit_bytes = self.limit_bytes
             try:
                 yield [self.bench, self.bench.beside(second, scratch)], [self.executor, second]
             finally:
+                self.bench.share = None
                 self.executor.memory_limit_bytes = whole

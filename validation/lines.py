@@ -56,7 +56,7 @@ def _outputs_sha256(bench: measure.Bench, item: CaseItem, measurement: Measureme
 
 def case_line(bench: measure.Bench, item: CaseItem, memory_limit_bytes: int | None, head: dict[str, Any]) -> CaseResult:
     """Measure one case for one candidate."""
-    started, measured_before = time.monotonic(), bench.measured_s
+    started, measured_before, elsewhere_before = time.monotonic(), bench.measured_s, bench.elsewhere_s
     measurement = None
     failure: Failure | None = memory_shortage(item, memory_limit_bytes)
     if failure is None:
@@ -72,7 +72,7 @@ def case_line(bench: measure.Bench, item: CaseItem, memory_limit_bytes: int | No
         measurement=measurement,
         failure=failure,
         outputs_sha256=_outputs_sha256(bench, item, measurement),
-        wall_s=time.monotonic() - started,
+        wall_s=time.monotonic() - started + bench.elsewhere_s - elsewhere_before,
         measured_s=bench.measured_s - measured_before,
         **head,
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
+from typing import Protocol as TypingProtocol
 
 import msgspec
 import numpy as np
@@ -64,7 +65,15 @@ CONTENDED_SWITCHES_RATIO = 3.0
 CONTENDED_MARGIN = 2.0
 
 ReplyOf = TypeVar("ReplyOf", OutputReply, TimeReply, CopyReply, MemoryReply, TimelineReply)
+Made = TypeVar("Made")
 Step = Callable[[str], None]
+
+
+class Share(TypingProtocol):
+    """Runs jobs of a bench on it and on others."""
+
+    def __call__(self, owner: Bench, jobs: Sequence[Callable[[Bench], Made]]) -> list[Made]:
+        """Run every job once, and give what they return in their order."""
 
 
 class CaseFailed(Exception):
@@ -113,17 +122,32 @@ class Bench:
         self.timeout_s = timeout_s
         self.step = step
         self.measured_s = 0.0
+        # What others took for jobs of this bench, beside its own time.
+        self.elsewhere_s = 0.0
         self.law = ReferenceLaw()
         # Raises where the run is ending; asked during long work of this process.
         self.require_going: Callable[[], None] = lambda: None
+        # Who else takes jobs of this bench; nobody where it is the only one.
+        self.share: Share | None = None
         self._outputs: dict[tuple[str, str], Path | Failure] = {}
 
     def beside(self, executor: Executor, scratch: Path) -> Bench:
         """Give another place to measure the same, with children and a folder of its own, and the law of this one."""
         bench = copy.copy(self)
         bench.executor, bench.scratch = executor, scratch
-        bench.measured_s, bench._outputs = 0.0, {}
+        bench.measured_s = bench.elsewhere_s = 0.0
+        bench._outputs = {}
         return bench
+
+    def each(self, jobs: Sequence[Callable[[Bench], Made]]) -> list[Made]:
+        """Run jobs that do not depend on each other, each on this bench or on one beside it; results in their order.
+
+        Raises
+        ------
+        Exception
+            That of the first job that has one; what was not started by then is left out.
+        """
+        return [job(self) for job in jobs] if self.share is None else self.share(self, jobs)
 
     def forget_outputs(self) -> None:
         """Remove the outputs of the case that is done."""
@@ -401,30 +425,47 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
 
 
 def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory:
-    """Paired high-water marks, one arm per process, and the time line of each arm where the case is judged."""
-    case = planned.case
-    pairs = []
-    meters = set()
-    output_bytes = 0
-    for number, order in enumerate(balanced_orders(bench.protocol.memory_pairs, f"memory {case.case_id}"), 1):
-        bench.step(f"memory pair {number} of {bench.protocol.memory_pairs}")
-        arms = {}
-        for arm in (REFERENCE, candidate) if order == "reference_first" else (candidate, REFERENCE):
-            reply, _ = bench.ask("memory", MemoryReply, case=case, implementation=arm, protocol=bench.protocol)
-            arms[arm] = reply.memory
-            meters.add(reply.meter)
-            output_bytes = reply.output_bytes
-        pairs.append(MemoryPair(reference=arms[REFERENCE], candidate=arms[candidate]))
-    timelines: tuple[Timeline, ...] = ()
-    if not planned.context:
-        bench.step("time lines of memory")
-        with contextlib.suppress(CaseFailed):  # they are for the eye and decide nothing
-            timelines = tuple(
-                bench.ask("timeline", TimelineReply, case=case, implementation=arm, protocol=bench.protocol)[0].timeline
-                for arm in (REFERENCE, candidate)
-            )
+    """Paired high-water marks, one arm per process, and the time line of each arm where the case is judged.
+
+    Each process reads its own, so that a bench beside this one may take some of them.
+    """
+    case, count = planned.case, bench.protocol.memory_pairs
+
+    def peak(number: int, arm: str) -> Callable[[Bench], MemoryReply]:
+        def job(on: Bench) -> MemoryReply:
+            on.step(f"memory pair {number} of {count}")
+            return on.ask("memory", MemoryReply, case=case, implementation=arm, protocol=on.protocol)[0]
+
+        return job
+
+    def timeline(arm: str) -> Callable[[Bench], Timeline | None]:
+        def job(on: Bench) -> Timeline | None:
+            on.step("time lines of memory")
+            with contextlib.suppress(CaseFailed):  # they are for the eye and decide nothing
+                reply, _ = on.ask("timeline", TimelineReply, case=case, implementation=arm, protocol=on.protocol)
+                return reply.timeline
+            return None
+
+        return job
+
+    arms = [
+        (number, arm)
+        for number, order in enumerate(balanced_orders(count, f"memory {case.case_id}"), 1)
+        for arm in ((REFERENCE, candidate) if order == "reference_first" else (candidate, REFERENCE))
+    ]
+    lines_of = () if planned.context else (REFERENCE, candidate)
+    jobs: list[Callable[[Bench], MemoryReply | Timeline | None]] = [peak(*each) for each in arms]
+    made = bench.each(jobs + [timeline(arm) for arm in lines_of])
+    replies = dict(zip(arms, (each for each in made if isinstance(each, MemoryReply)), strict=True))
+    drawn = tuple(each for each in made if isinstance(each, Timeline))
     return Memory(
-        meter=" and ".join(sorted(meters)), pairs=tuple(pairs), output_bytes=output_bytes, timelines=timelines
+        meter=" and ".join(sorted({reply.meter for reply in replies.values()})),
+        pairs=tuple(
+            MemoryPair(reference=replies[number, REFERENCE].memory, candidate=replies[number, candidate].memory)
+            for number in range(1, count + 1)
+        ),
+        output_bytes=next((reply.output_bytes for reply in replies.values()), 0),
+        timelines=drawn if len(drawn) == len(lines_of) else (),
     )
 
 

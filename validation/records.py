@@ -238,7 +238,8 @@ class Line(Record, tag_field="kind", frozen=True, kw_only=True):
 class CaseResult(Line, tag="case", frozen=True, kw_only=True):
     """One case for one candidate: a measurement or a failure, never both, never neither.
 
-    ``wall_s`` is the whole time the case took, ``measured_s`` the part of it inside measured calls.
+    ``wall_s`` is the whole time the case took, what ran side by side counted apart; ``measured_s`` the part of it
+    inside measured calls.
     ``outputs_sha256`` holds the digest of each output that was compared, as the .npy file it was saved in.
     """
 

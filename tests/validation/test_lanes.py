@@ -14,7 +14,7 @@ from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
 from validation.plan import CaseItem, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.progress import Progress
-from validation.records import CaseResult, Protocol, Scan
+from validation.records import CaseResult, Failure, Protocol, Scan
 from validation.run import run
 from validation.runner import LocalExecutor
 from validation.sweeps import PROTOCOL
@@ -187,3 +187,70 @@ def test_what_goes_side_by_side_is_predicted_to_take_less(monkeypatch):
     together = total_min()
     monkeypatch.setattr(lanes, "WORTH_A_SERVER", 1000)
     assert total_min() > together
+
+
+class TestShare:
+    """Jobs of one bench that the other lane takes while it is free."""
+
+    def shared(self, two_lanes, nightly, jobs):
+        """Share jobs from the first of two groups; what they gave, and the bench that shared them."""
+        number, found = itertools.count(), []
+
+        def do(bench, group):
+            if next(number) == 0:
+                before = bench.measured_s
+                made = bench.each(jobs)
+                found.append((made, bench, bench.measured_s - before))
+
+        two_lanes.go([(item,) for item in nightly[:2]], do)
+        return found[0]
+
+    def test_both_lanes_take_jobs_and_results_keep_their_order(self, two_lanes, nightly):
+        both = threading.Barrier(2, timeout=60)
+        done = []
+
+        def job_of(number):
+            def job(bench):
+                if number < 2:
+                    both.wait()
+                done.append((number, bench))
+                bench.measured_s += 1.0
+                return number
+
+            return job
+
+        made, owner, measured_s = self.shared(two_lanes, nightly, [job_of(number) for number in range(6)])
+        assert made == list(range(6))
+        assert sorted(number for number, _ in done) == list(range(6))
+        assert len({id(bench) for _, bench in done}) == 2
+        assert measured_s == 6.0
+        assert owner.elsewhere_s > 0
+
+    def test_a_job_that_fails_is_told_and_no_other_begins_after_it(self, two_lanes, nightly):
+        number, begun, told = itertools.count(), [], []
+
+        def job_of(which):
+            def job(bench):
+                begun.append(which)
+                if which == 1:
+                    raise measure.CaseFailed(Failure(reason="timeout", message="the second"))
+                time.sleep(0.1)
+
+            return job
+
+        def do(bench, group):  # as a case that failed: it gets its line, and the run goes on
+            if next(number) == 0:
+                try:
+                    bench.each([job_of(which) for which in range(9)])
+                except measure.CaseFailed as failed:
+                    told.append(str(failed))
+                time.sleep(1.0)
+
+        two_lanes.go([(item,) for item in nightly[:4]], do)
+        assert told == ["the second"]
+        assert len(begun) <= 4
+
+    def test_alone_a_bench_runs_its_jobs_itself(self, two_lanes):
+        bench = two_lanes.bench
+        assert bench.each([lambda on: (on, 1), lambda on: (on, 2)]) == [(bench, 1), (bench, 2)]
+        assert bench.elsewhere_s == 0.0
