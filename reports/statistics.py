@@ -202,7 +202,7 @@ def timing_faults(
     short = [
         arm
         for arm in arms
-        if len(arm.samples_s) < min_samples and sum(arm.samples_s) * arm.calls_per_sample < long_call_s
+        if len(arm.samples_s) < min_samples and not (arm.samples_s and min(arm.samples_s) >= long_call_s)
     ]
     if short:
         fewest = min(len(arm.samples_s) for arm in short)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from validation.measure import ORACLE, REFERENCE
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.provenance import find_ptycho
 from validation.sweeps import Sweep, noise_pairs, replicates, select
-from validation.timing import LONG_LOOP_PATCHES, LONG_SAMPLES_S
+from validation.timing import LONG_LOOP_PATCHES, SLOW_CALL_S
 from validation.workloads import predicted_bytes
 
 # Measured on two cores, rough: a child with its inputs and first call, and what else a line may be.
@@ -51,8 +50,7 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
     if "time" in item.checks:
         long_loop = case.kernel == "patch_extraction" and case.batch * case.gridsize**2 >= LONG_LOOP_PATCHES
         calls = 0 if long_loop else 1 + protocol.discarded
-        enough = math.ceil(LONG_SAMPLES_S / warm_s) if long_loop and warm_s > 0 else protocol.samples
-        calls += min(enough, protocol.samples)
+        calls += 1 if long_loop and warm_s > SLOW_CALL_S else protocol.samples
         timed = law.times_reference(item.planned)
         if timed:
             total_s += replicates(item.planned, protocol) * (2 * CHILD_S + start_s + calls * warm_s)

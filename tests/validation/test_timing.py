@@ -88,7 +88,7 @@ def test_a_wrong_result_is_still_timed(scan_path):
 
 def test_a_long_reference_is_warmed_up_on_one_group(scan_path, monkeypatch):
     monkeypatch.setattr(timing, "LONG_LOOP_PATCHES", 20)
-    monkeypatch.setattr(timing, "LONG_SAMPLES_S", 0.02)
+    monkeypatch.setattr(timing, "SLOW_CALL_S", 0.02)
     sizes = []
 
     def looped(**arguments):
@@ -117,20 +117,17 @@ def test_the_copy_is_timed_fresh_and_warm():
     assert spent == pytest.approx(sum(fresh) + sum(warm))
 
 
-@pytest.mark.parametrize(
-    ("enough_s", "expected"),
-    [(0.02, 1), (0.09, 2), (0.15, 3), (10.0, 5)],
-)
-def test_long_calls_are_sampled_until_they_took_enough_together(scan_path, monkeypatch, enough_s, expected):
+@pytest.mark.parametrize(("first_s", "later_s", "expected"), [(0.03, 0.06, 5), (0.06, 0.03, 1)])
+def test_the_first_long_call_decides_whether_there_are_more(scan_path, monkeypatch, first_s, later_s, expected):
     monkeypatch.setattr(timing, "LONG_LOOP_PATCHES", 20)
-    monkeypatch.setattr(timing, "LONG_SAMPLES_S", enough_s)
+    monkeypatch.setattr(timing, "SLOW_CALL_S", 0.045)
     sizes = []
 
     def looped(**arguments):
         sizes.append(len(arguments["global_offsets"]))
         patches = oracle.extract_patches(**arguments)
         if sizes[-1] > 1:
-            time.sleep(0.06)
+            time.sleep(first_s if sizes.count(sizes[-1]) == 1 else later_s)
         return patches
 
     found, _ = arm(looped, scan_path, name="reference", batch=5)
