@@ -194,7 +194,7 @@ def impulse_matrix(subject: Subject) -> Found:
         case = msgspec.structs.replace(subject.case, N=4, M=4, gridsize=1, batch=2, height=7, width=9)
         arguments = workloads.build(case, subject.scan_path)
         return _impulses(subject, "obj_tensor", arguments, oracle.shift_and_sum)
-    case = msgspec.structs.replace(subject.case, N=4, batch=2, height=4, width=5, pattern="border")
+    case = msgspec.structs.replace(subject.case, N=4, batch=2, height=5, width=7, pattern="border")
     return _impulses(subject, "gt_image", workloads.build(case, subject.scan_path), oracle.extract_patches)
 
 
