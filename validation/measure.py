@@ -343,8 +343,7 @@ def undecided(kernel: Kernel, pairs: Sequence[TimingPair], noise: Sequence[Timin
 def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing:
     """Replicate pairs and A/A pairs of the candidate on one shuffled schedule, the copy of the output among them.
 
-    A context case has fewer of both, and only the A/A pairs where the loop is long; any other starts with one process
-    of the candidate that does not count. A contended replicate
+    A context case has fewer of both, and only the A/A pairs where the loop is long. A contended replicate
     is thrown away and repeated, as often as half the schedule is long; when that is used up the machine is not
     quiet, replicates stay as they are and are counted, and the gate asks for twice the margin. Where the replicates
     of a case that speed is judged at leave the promise undecided, the one extension follows that the protocol
@@ -405,10 +404,6 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
                     kept += 1
             (pairs if kind == "pair" else noise).append(pair)
 
-    if not planned.context:
-        bench.step("a first process, not counted")  # it may have to read from the disk what later ones find in memory
-        once = msgspec.structs.replace(bench.protocol, samples=1, discarded=0)
-        bench.ask("time", TimeReply, case=case, implementation=candidate, protocol=once)
     copy()
     replicate("", with_reference, of_noise)
     more = 0 if planned.context or with_reference == 0 else bench.protocol.max_replicates - k

@@ -89,16 +89,6 @@ def _require_same_quality(case: Case, arguments: Arguments, output: Any, first_e
         )
 
 
-def _have_pages(case: Case) -> None:
-    """Let the host of a virtual machine hand out as many pages as the output has, so that no first call waits for them.
-
-    The process takes its own pages anew afterwards. Where a host hands them out slowly, the first call of an
-    implementation that fills the output at once would be two or three times as long in some replicates and not in
-    others.
-    """
-    np.ones(workloads.output_bytes(case) // 8)
-
-
 def measure_long_loop(
     function: Function, case: Case, arguments: Arguments, protocol: Protocol
 ) -> tuple[ArmTiming, float]:
@@ -115,7 +105,8 @@ def measure_long_loop(
     spent = first_s + sum(discarded)
     samples: list[float] = []
     gc.collect()
-    _have_pages(case)
+    # A host may hand out fresh pages slowly. The other arm's discarded calls take that; here it is taken for them.
+    np.ones(workloads.output_bytes(case) // 8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     # The first call decides: a few samples, of which one happened to take longer, would be no evidence.
     while len(samples) < (1 if samples and samples[0] >= SLOW_CALL_S else protocol.samples):
@@ -154,7 +145,6 @@ def measure_arm(
     if name == "reference" and case.kernel == "patch_extraction" and patches >= LONG_LOOP_PATCHES:
         return measure_long_loop(function, case, arguments, protocol)
     gc.collect()
-    _have_pages(case)
     first_s, output = time_call(function, arguments)
     first_error = _error(case, arguments, output) if case.batch else 0.0
     del output

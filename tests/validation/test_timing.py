@@ -132,18 +132,3 @@ def test_the_first_long_call_decides_whether_there_are_more(scan_path, monkeypat
 
     found, _ = arm(looped, scan_path, name="reference", batch=5)
     assert len(found.samples_s) == expected
-
-
-@pytest.mark.parametrize("name", ["batched", "reference"])
-def test_the_host_has_handed_out_pages_before_the_first_call_of_either_arm(scan_path, monkeypatch, name):
-    told = []
-    monkeypatch.setattr(timing, "LONG_LOOP_PATCHES", 20)
-    monkeypatch.setattr(timing, "_have_pages", lambda case, real=timing._have_pages: (told.append("pages"), real(case)))
-
-    def looped(**arguments):
-        told.append(len(arguments["global_offsets"]))
-        return oracle.extract_patches(**arguments)
-
-    arm(looped, scan_path, name=name, batch=5)
-    assert told.count("pages") == 1
-    assert told.index("pages") < told.index(5)
