@@ -152,18 +152,22 @@ class Lanes:
         with self._changed:
             self._jobs.extend(own)
             self._changed.notify_all()
-        while True:
+
+        def next_own() -> Work | None:
+            """Take what nobody has begun; once a job has failed, forget all of that."""
             with self.lock:
                 left = [work for work in own if work in self._jobs]
                 failed = any(future.done() and future.exception() for future in futures)
                 for work in left if failed else left[:1]:
                     self._jobs.remove(work)
-            if failed or not left:
-                break
-            left[0](owner)
-        begun = [future for work, future in own.items() if not (failed and work in left)]
-        wait(begun)
-        made = [future.result() for future in begun]
+                    if failed:
+                        del own[work]
+                return None if failed or not left else left[0]
+
+        while (work := next_own()) is not None:
+            work(owner)
+        wait(own.values())
+        made = [future.result() for future in own.values()]
         owner.elsewhere_s += sum(took_s for _, took_s, _ in made)
         owner.measured_s += sum(measured_s for _, _, measured_s in made)
         return [each for each, _, _ in made]

@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 
-from validation import declaration, lanes, listing, measure, results
+from validation import declaration, lanes, lines, listing, measure, results
 from validation.catalogue import BUILT_IN
 from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
@@ -254,3 +254,15 @@ class TestShare:
         bench = two_lanes.bench
         assert bench.each([lambda on: (on, 1), lambda on: (on, 2)]) == [(bench, 1), (bench, 2)]
         assert bench.elsewhere_s == 0.0
+
+    def test_what_the_other_lane_took_counts_in_the_line_of_the_case(self, two_lanes, nightly, monkeypatch):
+        def measured(bench, planned, candidate, checks):
+            bench.elsewhere_s += 100.0
+            bench.measured_s += 60.0
+            raise measure.CaseFailed(Failure(reason="timeout", message="a message"))
+
+        monkeypatch.setattr(measure, "measure", measured)
+        monkeypatch.setattr(lines, "CaseResult", dict)  # the fields, without what every line has
+        item = next(item for item in nightly if isinstance(item, CaseItem))
+        found = [lines.case_line(two_lanes.bench, item, None, {}) for _ in range(2)]
+        assert all(100.0 <= line["wall_s"] < 110.0 and line["measured_s"] == 60.0 for line in found)
