@@ -6,7 +6,7 @@ import datetime
 import secrets
 from pathlib import Path
 
-from validation import kernels, provenance, results, scans
+from validation import kernels, provenance, results, scans, sizing
 from validation.catalogue import expand
 from validation.errors import NothingRanError, UsageError
 from validation.plan import Item, plan_items, planned_lines
@@ -85,8 +85,14 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
-def declare(options: Options) -> Declaration:
+def declare(options: Options, reference_groups: int | None = None) -> Declaration:
     """Declare a run; reads headers and sources only, and starts nothing.
+
+    Parameters
+    ----------
+    options : Options
+    reference_groups : int, optional
+        Groups of the reference case, where the run has chosen them; a run that is continued has them on record.
 
     Raises
     ------
@@ -113,6 +119,10 @@ def declare(options: Options) -> Declaration:
     )
     if not sweep.cases:
         raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
+    if options.resume and sizing.reference_case(sweep) is not None:
+        reference_groups = sizing.recorded_groups(results.RunFolder.open(Path(options.out)).manifest)
+    if reference_groups is not None:
+        sweep = sizing.resized(sweep, reference_groups)
     threads = options.threads or provenance.usable_cores()
     target = kernels.target_of_others(options.candidate)
     origin = provenance.describe(options.ptycho, worker_environment(threads), target)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,8 @@ from validation.records import (
     Case,
     CaseResult,
     Comparison,
-    Dtype,
     Equivalence,
     Failure,
-    Kernel,
     Manifest,
     ProbeResult,
     Provenance,
@@ -33,14 +30,9 @@ from validation.results import RunFolder, check_writable, key_of
 from validation.run import available_bytes, read_scan
 from validation.runner import LocalExecutor, Mode, worker_environment
 from validation.scans import materialise
-from validation.sweeps import PROTOCOL, make_case
+from validation.sweeps import PROTOCOL, parse_case_id
 
-_CASE_ID = re.compile(
-    r"(?P<kernel>patch_extraction|reassembly)-N(?P<N>\d+)-g(?P<gridsize>\d+)-B(?P<batch>\d+)-(?P<dtype>c64|c128)"
-    r"-(?P<height>\d+)x(?P<width>\d+)-(?P<pattern>[a-z]+)-s(?P<seed>\d+)(?:-M(?P<M>\d+))?"
-)
 THREADS = "TF_NUM_INTRAOP_THREADS"
-_DTYPES: dict[str, Dtype] = {"c64": "complex64", "c128": "complex128"}
 
 
 class Reproduced(Record, frozen=True, kw_only=True):
@@ -57,33 +49,6 @@ class Reproduced(Record, frozen=True, kw_only=True):
     files: tuple[str, ...]
     probed: ProbeResult | None = None
     changed: tuple[str, ...] = ()
-
-
-def parse_case_id(case_id: str) -> Case:
-    """Read a case from its id.
-
-    Raises
-    ------
-    UsageError
-        If it is not a case id.
-    """
-    found = _CASE_ID.fullmatch(case_id)
-    if found is None:
-        raise UsageError(
-            f"CASE-ID must look like patch_extraction-N64-g2-B10-c64-200x256-fermat-s0, got {case_id!r}; "
-            "see python -m validation list"
-        )
-    return make_case(
-        cast(Kernel, found["kernel"]),
-        N=int(found["N"]),
-        gridsize=int(found["gridsize"]),
-        batch=int(found["batch"]),
-        shape=(int(found["height"]), int(found["width"])),
-        pattern=found["pattern"],
-        dtype=_DTYPES[found["dtype"]],
-        seed=int(found["seed"]),
-        M=None if found["M"] is None else int(found["M"]),
-    )
 
 
 def _recorded(folder: RunFolder, key: str) -> CaseResult | ProbeResult | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from validation import kernels, lanes, lines, measure, parts, provenance, results, scans, worst
-from validation.declaration import Options, declare, now, open_to_continue
+from validation import kernels, lanes, lines, measure, parts, provenance, results, scans, sizing, worst
+from validation.declaration import Declaration, Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.progress import Progress
@@ -282,6 +282,26 @@ def set_torn_line_aside(folder: results.RunFolder, progress: Progress) -> None:
             progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
 
 
+def size_reference(
+    bench: measure.Bench, options: Options, declared: Declaration, limit_bytes: int | None, progress: Progress
+) -> Declaration:
+    """Declare the run anew where this machine needs a larger reference case than the sweep names."""
+    planned, loop_s = sizing.reference_case(declared.sweep), declared.sweep.reference_loop_s
+    if planned is None or loop_s is None:
+        return declared
+    s_per_group = sizing.loop_s_per_group(bench, planned.case)
+    if s_per_group is None:
+        return declared
+    groups = sizing.groups_for(planned.case, loop_s, s_per_group, limit_bytes)
+    if groups == planned.case.batch:
+        return declared
+    progress.note(
+        f"the loop takes {1e3 * s_per_group:.2g} ms a group: the reference case has {groups} groups here instead of "
+        f"{planned.case.batch}, so that a call takes {loop_s:g} s or more"
+    )
+    return declare(options, groups)
+
+
 def run(options: Options, progress: Progress) -> Summary:
     """Run a sweep, or continue one.
 
@@ -317,12 +337,6 @@ def run(options: Options, progress: Progress) -> Summary:
         ) as executor,
     ):
         scan_path = materialise(options.data, Path(scratch_name))
-        if folder is None:
-            progress.step("reading the scan")
-            scan = read_scan(executor, scan_path, options.data, ptycho_path)
-            if scan.sha256 != declared.manifest.scan.sha256:
-                raise UsageError(f"{options.data} changed while it was read; start again")
-            folder = results.RunFolder.create(out, declared.manifest)
         bench = measure.Bench(
             executor,
             scan_path=scan_path,
@@ -332,6 +346,13 @@ def run(options: Options, progress: Progress) -> Summary:
             timeout_s=options.timeout_s,
             step=progress.step,
         )
+        if folder is None:
+            progress.step("reading the scan")
+            scan = read_scan(executor, scan_path, options.data, ptycho_path)
+            if scan.sha256 != declared.manifest.scan.sha256:
+                raise UsageError(f"{options.data} changed while it was read; start again")
+            declared = size_reference(bench, options, declared, limit, progress)
+            folder = results.RunFolder.create(out, declared.manifest)
         with folder.locked():
             set_torn_line_aside(folder, progress)
             shares = [bytes_ for bytes_ in (limit, available and available // lanes.LANES) if bytes_]

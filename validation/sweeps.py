@@ -7,7 +7,9 @@ A sweep is declared before it runs and knows the scan only by its shape. The bui
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -28,6 +30,11 @@ QUICK_PROTOCOL = msgspec.structs.replace(PROTOCOL, max_replicates=PROTOCOL.repli
 CONTEXT_REPLICATES = 3
 CONTEXT_NOISE_PAIRS = 1
 _SHORT_DTYPE: dict[Dtype, str] = {"complex64": "c64", "complex128": "c128"}
+_LONG_DTYPE = {short: dtype for dtype, short in _SHORT_DTYPE.items()}
+_CASE_ID = re.compile(
+    r"(?P<kernel>patch_extraction|reassembly)-N(?P<N>\d+)-g(?P<gridsize>\d+)-B(?P<batch>\d+)-(?P<dtype>c64|c128)"
+    r"-(?P<height>\d+)x(?P<width>\d+)-(?P<pattern>[a-z]+)-s(?P<seed>\d+)(?:-M(?P<M>\d+))?"
+)
 
 
 class PlannedCase(Record, frozen=True, kw_only=True):
@@ -60,7 +67,8 @@ def noise_pairs(planned: PlannedCase, protocol: Protocol, *, with_reference: boo
 class Sweep(Record, frozen=True, kw_only=True):
     """A declared set of cases.
 
-    ``reference_case_id`` is the case that the speed and memory criteria are judged at;
+    ``reference_case_id`` is the case that the speed and memory criteria are judged at; where the loop takes less than
+    ``reference_loop_s`` seconds there, a run makes that case larger (`validation.sizing`).
     ``provisional`` marks a sweep whose verdict is no evidence. ``probed`` are the cases that probes run at,
     ``probes`` their names (empty: all of the kernel's); ``suite`` asks for the package's own tests with the
     flag in both states, ``mutants`` for the gallery of known-bad implementations.
@@ -73,6 +81,7 @@ class Sweep(Record, frozen=True, kw_only=True):
     cases: tuple[PlannedCase, ...]
     reference_case_id: str
     reassembly_case_id: str | None = None
+    reference_loop_s: float | None = None
     probed: tuple[PlannedCase, ...] = ()
     probes: tuple[str, ...] = ()
     suite: bool = False
@@ -155,6 +164,33 @@ def make_case(
     )
 
 
+def parse_case_id(case_id: str) -> Case:
+    """Read a case from its id.
+
+    Raises
+    ------
+    UsageError
+        If it is not a case id.
+    """
+    found = _CASE_ID.fullmatch(case_id)
+    if found is None:
+        raise UsageError(
+            f"CASE-ID must look like patch_extraction-N64-g2-B10-c64-200x256-fermat-s0, got {case_id!r}; "
+            "see python -m validation list"
+        )
+    return make_case(
+        cast(Kernel, found["kernel"]),
+        N=int(found["N"]),
+        gridsize=int(found["gridsize"]),
+        batch=int(found["batch"]),
+        shape=(int(found["height"]), int(found["width"])),
+        pattern=found["pattern"],
+        dtype=_LONG_DTYPE[found["dtype"]],
+        seed=int(found["seed"]),
+        M=None if found["M"] is None else int(found["M"]),
+    )
+
+
 def select(
     sweep: Sweep,
     *,
@@ -167,7 +203,7 @@ def select(
 ) -> Sweep:
     """Keep the cases that match every filter given.
 
-    A filtered sweep is provisional, and leaves out the test suite and the mutants.
+    A filtered sweep is provisional, leaves out the test suite and the mutants, and keeps its cases as declared.
 
     Parameters
     ----------
@@ -202,6 +238,7 @@ def select(
         cases=tuple(filter(keep, sweep.cases)),
         probed=tuple(filter(keep, sweep.probed)),
         provisional=True,
+        reference_loop_s=None,
         suite=False,
         mutants=False,
     )

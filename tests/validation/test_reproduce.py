@@ -10,7 +10,7 @@ import pytest
 from tests.validation.builders import SCAN
 from validation import catalogue, gallery_bench
 from validation.records import Case
-from validation.reproduce import parse_case_id
+from validation.sweeps import parse_case_id
 
 WRONG = "tests.validation.misbehaving:one_element_off"
 

@@ -1,0 +1,157 @@
+"""A quick sweep enlarges its reference case until the loop takes long enough on the machine."""
+
+import io
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.validation.builders import SCAN
+from validation import catalogue, declaration, lanes, results, sizing
+from validation.declaration import Options
+from validation.errors import UsageError
+from validation.measure import Bench
+from validation.progress import Progress
+from validation.records import CaseResult, Protocol
+from validation.run import run
+from validation.runner import LocalExecutor
+from validation.scans import materialise
+from validation.sweeps import make_case, parse_case_id, select
+from validation.timing import LONG_LOOP_PATCHES, SLOW_CALL_S
+
+CASE = make_case("patch_extraction", N=64, gridsize=2, batch=740, shape=(200, 256), pattern="scan")
+QUICK = catalogue.expand("quick", SCAN, 0)
+
+
+@given(s_per_group=st.floats(1e-5, 1.0), loop_s=st.floats(0.1, 100.0), limit=st.none() | st.integers(0, 2**36))
+def test_a_loop_takes_at_least_the_time_asked_for_unless_size_or_memory_end_first(s_per_group, loop_s, limit):
+    groups = sizing.groups_for(CASE, loop_s, s_per_group, limit)
+    assert CASE.batch <= groups <= sizing.MOST_GROUPS
+    if limit is None and groups < sizing.MOST_GROUPS:
+        assert groups * s_per_group >= loop_s * (1 - 1e-9)
+    if groups > CASE.batch:
+        assert (groups - 100) * s_per_group < loop_s
+
+
+def test_a_case_grows_no_further_than_memory_goes():
+    need = sizing.predicted_bytes(sizing.with_groups(CASE, 1000), "reference")
+    assert sizing.groups_for(CASE, 6.0, 3e-3, None) == 2000
+    assert sizing.groups_for(CASE, 6.0, 3e-3, need) == 1000
+    assert sizing.groups_for(CASE, 6.0, 3e-3, 1) == CASE.batch
+
+
+def test_the_quick_loop_is_long_enough_to_be_the_one_sample_of_its_replicate():
+    case = sizing.reference_case(QUICK).case
+    assert QUICK.reference_loop_s > SLOW_CALL_S
+    assert case.batch * case.gridsize**2 >= LONG_LOOP_PATCHES
+
+
+def test_only_the_reference_case_gets_another_size():
+    sweep = sizing.resized(QUICK, 1500)
+    before, after = ([planned.case for planned in each.cases] for each in (QUICK, sweep))
+    assert sweep.reference_case_id == "patch_extraction-N64-g2-B1500-c64-200x256-scan-s0"
+    assert [case for case in after if case not in before] == [parse_case_id(sweep.reference_case_id)]
+    assert [case.case_id for case in before if case not in after] == [QUICK.reference_case_id]
+    assert sizing.reference_case(sweep).checks == sizing.reference_case(QUICK).checks
+
+
+@pytest.mark.parametrize("name", ["smoke", "full", "nightly", "peers"])
+def test_other_sweeps_keep_their_size_on_every_machine(name):
+    sweep = catalogue.expand(name, SCAN, 0)
+    assert sizing.reference_case(sweep) is None
+    assert sizing.resized(sweep, 1500) == sweep
+
+
+def test_a_filtered_sweep_keeps_the_cases_that_it_was_filtered_by():
+    assert sizing.reference_case(select(QUICK, N=(64,))) is None
+
+
+SWEEP = """
+[[cases]]
+N = [8]
+gridsize = [1]
+batch = [4, 5]
+pattern = ["border"]
+shape = [[20, 31]]
+"""
+
+
+@pytest.fixture
+def go(tmp_path, monkeypatch):
+    """Run a small sweep that asks for a loop of so many seconds; gives what was told."""
+
+    def expanding(loop_s):
+        def expand(*arguments, real=catalogue.expand):
+            protocol = Protocol(
+                replicates=1, max_replicates=1, samples=3, discarded=0, min_sample_s=1e-4, memory_pairs=1
+            )
+            return msgspec.structs.replace(real(*arguments), protocol=protocol, reference_loop_s=loop_s)
+
+        return expand
+
+    def start(loop_s, **options):
+        path = tmp_path / "sweep.toml"
+        path.write_text(SWEEP)
+        monkeypatch.setattr(declaration, "expand", expanding(loop_s))
+        stream = io.StringIO()
+        chosen = {"sweep": str(path), "out": str(tmp_path / "run"), "command": "python -m validation run", **options}
+        run(Options(**chosen), Progress(stream))
+        return stream.getvalue(), results.RunFolder.open(tmp_path / "run")
+
+    return start
+
+
+def cases_of(folder):
+    return {line.case.case_id for line in folder.lines() if isinstance(line, CaseResult)}
+
+
+def test_a_run_measures_the_size_it_chose_and_says_so(go):
+    told, folder = go(0.05)
+    chosen = parse_case_id(folder.manifest.reference_case_id)
+    assert chosen.batch > 4
+    assert chosen.batch % 100 == 0
+    assert f"the reference case has {chosen.batch} groups here instead of 4" in told
+    assert cases_of(folder) == {chosen.case_id, "patch_extraction-N8-g1-B5-c64-20x31-border-s0"}
+
+
+def test_a_run_keeps_the_declared_size_where_the_loop_takes_long_enough(go):
+    told, folder = go(1e-9)
+    assert folder.manifest.reference_case_id == "patch_extraction-N8-g1-B4-c64-20x31-border-s0"
+    assert "groups here instead of" not in told
+
+
+def test_a_continued_run_keeps_the_size_it_began_with(go, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lanes.Lanes, "go", interrupted)
+        patch.setattr(Bench, "output", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            go(0.05)
+    # A machine that were slower now would choose another size.
+    told, folder = go(1e-9, resume=True)
+    assert "groups here instead of" not in told
+    assert parse_case_id(folder.manifest.reference_case_id).batch > 4
+    assert len(cases_of(folder)) == 2
+    assert folder.manifest.reference_case_id in cases_of(folder)
+
+
+def test_a_run_of_another_sweep_is_refused_by_the_name_of_the_sweep(go, tmp_path):
+    go(0.05)
+    with pytest.raises(UsageError, match=r"can only be continued where nothing changed, but the sweep did"):
+        run(Options(sweep="quick", out=str(tmp_path / "run"), command="", resume=True), Progress(io.StringIO()))
+
+
+def test_a_loop_that_fails_leaves_the_size_as_declared(tmp_path):
+    with LocalExecutor(tmp_path, mode="fork", threads=1, memory_limit_bytes=None) as executor:
+        bench = Bench(
+            executor,
+            scan_path=materialise(None, tmp_path),
+            ptycho_path=None,
+            protocol=QUICK.protocol,
+            scratch=tmp_path,
+            timeout_s=0.01,
+        )
+        assert sizing.loop_s_per_group(bench, CASE) is None
