@@ -12,6 +12,7 @@ from validation.errors import UsageError
 from validation.law import PIXELS_PER_PASS, PRIOR_S
 from validation.records import Dtype, Kernel, Scan
 from validation.sweeps import ALL_CHECKS, PROTOCOL, QUICK_PROTOCOL, TIMED, PlannedCase, Sweep, make_case
+from validation.timing import SLOW_CALL_S
 
 PATCH_SIZES = (32, 64, 128, 256)
 GRIDSIZES = (1, 2, 3)
@@ -28,9 +29,8 @@ COMMON_EXTENT = 220
 PIXEL_S = 2e-7
 # Rows that take less are not worth an exchange, seconds.
 WORTH_S = 3.0
-# Pixels that the loop of the quick reference case translates in all, at least, and seconds that it shall take.
+# Pixels that the loop of the quick reference case translates in all, at least.
 QUICK_PIXELS = 2.5e8
-QUICK_LOOP_S = 5.5
 # Patches of a cell of the map of speedups: the loop takes a few tenths of a second.
 MAP_PATCHES = 100
 # Patches of the scaling series; the last need more memory than most machines have, and are optional.
@@ -87,7 +87,7 @@ def quick(scan: Scan, seed: int) -> Sweep:
 
     A loop of some six seconds is as short as the reference case may be: the first call of the candidate loads
     compiled code for about half a second, however small the case, and the bound on their ratio has to stay clear
-    of ten. On a fast machine that takes more groups than a slow one has time for, so that `validation.sizing` adds
+    of ten. On a fast machine that takes more groups than a slow one has time for, so that `validation.sizing` doubles
     them where the loop is quick. The extension of METHOD is not declared, since it would double the time of a verdict
     that is provisional anyway.
     """
@@ -115,7 +115,7 @@ def quick(scan: Scan, seed: int) -> Sweep:
         protocol=QUICK_PROTOCOL,
         cases=cases,
         reference_case_id=reference.case.case_id,
-        reference_loop_s=QUICK_LOOP_S,
+        reference_loop_s=SLOW_CALL_S,
         probed=(_case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),),
         probes=("gradient", "integer_slicing"),
     )

@@ -111,8 +111,8 @@ def lines(
         total = f"{len(listed)} lines, about {total_s / 60:.0f} min"
         if chosen.reference_loop_s is not None:
             listed.append(
-                f"{chosen.reference_case_id}: where its loop takes less than {chosen.reference_loop_s:g} s, a run adds "
-                "groups until it does not"
+                f"{chosen.reference_case_id}: where its loop takes less than {chosen.reference_loop_s:g} s, a run "
+                "doubles its groups until it does not"
             )
         listed.append(total)
     return listed

@@ -221,9 +221,9 @@ def test_list_shows_what_each_case_is_predicted_to_take():
 def test_list_says_which_case_a_run_may_enlarge():
     told = validation("list", "--sweep", "quick").stdout.splitlines()
     assert "-N64-g2-B740-" in told[-2]
-    assert "a run adds groups until it does not" in told[-2]
+    assert "a run doubles its groups until it does not" in told[-2]
     assert told[-1].startswith("11 lines, about ")
-    assert "adds groups" not in validation("list", "--sweep", "smoke").stdout
+    assert "doubles its groups" not in validation("list", "--sweep", "smoke").stdout
 
 
 def test_the_schema_describes_the_lines_that_are_written(run_folder):
