@@ -297,7 +297,7 @@ def size_reference(
         return declared
     progress.note(
         f"the loop takes {1e3 * s_per_group:.2g} ms a group: the reference case has {groups} groups here instead of "
-        f"{planned.case.batch}, so that a call takes more than {loop_s:g} s"
+        f"{planned.case.batch}, for a call of {loop_s:g} s or more"
     )
     return declare(options, groups)
 

@@ -4,7 +4,8 @@ A sweep that is over in minutes cannot have one size for all machines. Where the
 `validation.timing.SLOW_CALL_S` it is sampled several times in each replicate, which takes longer than fewer calls of
 more patches; and the first call of the candidate, which loads compiled code for about as long however small the
 case, is then too close to the loop's to be told from a tenth of it. The size is chosen before the manifest is
-written, from a few short calls of the loop alone: never from the candidate, and never below the size declared.
+written, from a few short calls of the loop alone: never from the candidate, and never below the size declared. A run
+on a cluster keeps the size declared.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from validation.tasks import TimeReply
 from validation.workloads import predicted_bytes
 
 # Groups of the short calls, and how many are timed: a quarter of a second each on a fast machine. There the quickest of
-# them said 3.5 to 5.3 ms a group, and calls of 1400 groups took 4.3 to 6.7 ms: too far apart for a size made to
-# measure. Doubling gives the same case day after day instead.
+# them said 3.5 to 6.4 ms a group within an hour, and calls of 1400 groups took 4.3 to 6.7 ms: too far apart for a size
+# made to measure. Doubling gives the same case day after day instead.
 SHORT_GROUPS = 50
 SHORT_CALLS = 12
 # The reference case of the full sweep, which no other exceeds.
