@@ -6,6 +6,7 @@ Whatever happens to a case becomes a line; what ends the run leaves a folder tha
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -286,18 +287,15 @@ def size_reference(
     bench: measure.Bench, options: Options, declared: Declaration, limit_bytes: int | None, progress: Progress
 ) -> Declaration:
     """Declare the run anew where this machine needs a larger reference case than the sweep names."""
-    planned, loop_s = sizing.reference_case(declared.sweep), declared.sweep.reference_loop_s
-    if planned is None or loop_s is None:
+    planned, shall_take_s = sizing.reference_case(declared.sweep), declared.sweep.reference_loop_s
+    if planned is None or shall_take_s is None:
         return declared
-    s_per_group = sizing.loop_s_per_group(bench, planned.case)
-    if s_per_group is None:
-        return declared
-    groups = sizing.groups_for(planned.case, loop_s, s_per_group, limit_bytes)
+    groups = sizing.groups_for(planned.case, functools.partial(sizing.loop_s, bench), shall_take_s, limit_bytes)
     if groups == planned.case.batch:
         return declared
     progress.note(
-        f"the loop takes {1e3 * s_per_group:.2g} ms a group: the reference case has {groups} groups here instead of "
-        f"{planned.case.batch}, for a call of {loop_s:g} s or more"
+        f"the loop over {planned.case.batch} groups takes less than {shall_take_s:g} s here: the reference case has "
+        f"{groups} groups"
     )
     return declare(options, groups)
 

@@ -1,14 +1,20 @@
-"""A reference case as large as its machine is fast: a run enlarges it until a call of the loop takes long enough.
+"""A reference case as large as its machine is fast: a run doubles it until a call of the loop takes long enough.
 
 A sweep that is over in minutes cannot have one size for all machines. Where the loop takes less than
 `validation.timing.SLOW_CALL_S` it is sampled several times in each replicate, which takes longer than fewer calls of
 more patches; and the first call of the candidate, which loads compiled code for about as long however small the
 case, is then too close to the loop's to be told from a tenth of it. The size is chosen before the manifest is
-written, from a few short calls of the loop alone: never from the candidate, and never below the size declared. A run
-on a cluster keeps the size declared.
+written, from calls of the loop alone: never from the candidate, and never below the size declared. A run on a cluster
+keeps that.
+
+The size is doubled, not made to measure: calls of 740 groups took 2.6 to 5 s on one machine, within one run, and so it
+gets the same case day after day. (Short calls were no better guide: the quickest of twelve of 50 groups said 3.5 to
+more than 6.8 ms a group there within two hours.)
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,11 +24,6 @@ from validation.sweeps import PlannedCase, Sweep, make_case, parse_case_id
 from validation.tasks import TimeReply
 from validation.workloads import predicted_bytes
 
-# Groups of the short calls, and how many are timed: a quarter of a second each on a fast machine. There the quickest of
-# them said 3.5 to 6.4 ms a group within an hour, and calls of 1400 groups took 4.3 to 6.7 ms: too far apart for a size
-# made to measure. Doubling gives the same case day after day instead.
-SHORT_GROUPS = 50
-SHORT_CALLS = 12
 # The reference case of the full sweep, which no other exceeds.
 MOST_GROUPS = 5000
 
@@ -49,41 +50,42 @@ def with_groups(case: Case, groups: int) -> Case:
     )
 
 
-def loop_s_per_group(bench: Bench, case: Case) -> float | None:
-    """Time short calls of the loop on the scan; the quickest counts. ``None`` where the loop fails."""
-    protocol = msgspec.structs.replace(bench.protocol, discarded=1, samples=SHORT_CALLS)
-    bench.step("short calls of the loop, for the size of the reference case")
+def loop_s(bench: Bench, case: Case) -> float | None:
+    """Time one call of the loop at a case, warm. ``None`` where the loop fails."""
+    bench.step("a call of the loop, for the size of the reference case")
+    protocol = msgspec.structs.replace(bench.protocol, discarded=1, samples=1)
     try:
-        reply, _ = bench.ask(
-            "time", TimeReply, case=with_groups(case, SHORT_GROUPS), implementation=REFERENCE, protocol=protocol
-        )
+        reply, _ = bench.ask("time", TimeReply, case=case, implementation=REFERENCE, protocol=protocol)
     except CaseFailed:  # the lines of the run tell why
         return None
-    return min(reply.timing.samples_s) / SHORT_GROUPS
+    return reply.timing.samples_s[0]
 
 
-def groups_for(case: Case, loop_s: float, s_per_group: float, limit_bytes: int | None) -> int:
-    """Double the groups of a case until its loop takes a time, as far as memory and `MOST_GROUPS` go.
+def groups_for(case: Case, call_s: Callable[[Case], float | None], shall_take_s: float, limit_bytes: int | None) -> int:
+    """Double the groups of a case until its loop takes long enough, as far as memory and `MOST_GROUPS` go.
 
     Parameters
     ----------
     case : Case
-    loop_s : float
-        Seconds that a call of the loop shall take at least.
-    s_per_group : float
-        Seconds that the loop takes for a group.
+    call_s : callable
+        Times the loop at a case; ``None`` where it fails. Asked at every size but one that is long enough by twice the
+        time of its half.
+    shall_take_s : float
+        Seconds that the loop shall take at least.
     limit_bytes : int or None
         What a child may take.
     """
 
-    def fits(groups: int) -> bool:
-        need = max(predicted_bytes(with_groups(case, groups), arm) for arm in (REFERENCE, ORACLE))
-        return groups <= MOST_GROUPS and (limit_bytes is None or need <= limit_bytes)
+    def fits(larger: Case) -> bool:
+        need = max(predicted_bytes(larger, arm) for arm in (REFERENCE, ORACLE))
+        return larger.batch <= MOST_GROUPS and (limit_bytes is None or need <= limit_bytes)
 
-    groups = case.batch
-    while groups and groups * s_per_group < loop_s and fits(2 * groups):
-        groups *= 2
-    return groups
+    took_s = call_s(case) if case.batch else None
+    while took_s is not None and took_s < shall_take_s and fits(larger := with_groups(case, 2 * case.batch)):
+        took_s = 2 * took_s if 2 * took_s >= shall_take_s else call_s(larger)
+        if took_s is not None:
+            case = larger
+    return case.batch
 
 
 def recorded_groups(manifest: Manifest) -> int:

@@ -24,26 +24,58 @@ CASE = make_case("patch_extraction", N=64, gridsize=2, batch=740, shape=(200, 25
 QUICK = catalogue.expand("quick", SCAN, 0)
 
 
-@given(s_per_group=st.floats(1e-5, 1.0), loop_s=st.floats(0.1, 100.0), limit=st.none() | st.integers(0, 2**36))
-def test_a_loop_takes_at_least_the_time_asked_for_unless_size_or_memory_end_first(s_per_group, loop_s, limit):
-    groups = sizing.groups_for(CASE, loop_s, s_per_group, limit)
-    assert CASE.batch <= groups <= sizing.MOST_GROUPS
+@given(
+    s_per_group=st.floats(1e-5, 1.0),
+    start_s=st.floats(0.0, 3.0),
+    shall_take_s=st.floats(0.1, 100.0),
+    limit=st.none() | st.integers(0, 2**36),
+)
+def test_a_loop_takes_the_time_asked_for_unless_size_or_memory_end_first(s_per_group, start_s, shall_take_s, limit):
+    asked = []
+
+    def call_s(case):
+        asked.append(case.batch)
+        return start_s + s_per_group * case.batch
+
+    groups = sizing.groups_for(CASE, call_s, shall_take_s, limit)
+    assert groups in {CASE.batch * times for times in (1, 2, 4)}
+    half = sizing.with_groups(CASE, groups // 2)
     if limit is None and 2 * groups <= sizing.MOST_GROUPS:
-        assert groups * s_per_group >= loop_s
+        assert call_s(sizing.with_groups(CASE, groups)) >= shall_take_s or 2 * call_s(half) >= shall_take_s
     if groups > CASE.batch:
-        assert groups // 2 * s_per_group < loop_s
+        assert call_s(half) < shall_take_s
+        assert limit is None or sizing.predicted_bytes(sizing.with_groups(CASE, groups), "reference") <= limit
+    assert max(asked) <= 2 * groups
 
 
-@pytest.mark.parametrize(("ms_per_group", "groups"), [(3.5, 1480), (5.3, 1480), (6.7, 1480), (6.8, 740), (12.0, 740)])
-def test_a_machine_gets_the_same_size_although_its_short_calls_differ(ms_per_group, groups):
-    assert sizing.groups_for(CASE, QUICK.reference_loop_s, 1e-3 * ms_per_group, None) == groups
+@pytest.mark.parametrize(
+    ("took_s", "groups"),
+    [
+        ({740: 9.0}, 740),
+        ({740: 5.6}, 740),
+        ({740: 5.0}, 1480),
+        ({740: 2.8}, 1480),
+        ({740: 2.6, 1480: 6.4}, 1480),
+        ({740: 2.6, 1480: 5.2}, 2960),
+        ({740: 2.6, 1480: None}, 740),
+        ({740: None}, 740),
+    ],
+)
+def test_a_size_is_doubled_until_the_loop_takes_long_enough(took_s, groups):
+    left = dict(took_s)
+    assert sizing.groups_for(CASE, lambda case: left.pop(case.batch), QUICK.reference_loop_s, None) == groups
+    assert not left
 
 
 def test_a_case_grows_no_further_than_memory_goes():
     need = sizing.predicted_bytes(sizing.with_groups(CASE, 1480), "reference")
-    assert sizing.groups_for(CASE, 6.0, 3e-3, None) == 2960
-    assert sizing.groups_for(CASE, 6.0, 3e-3, need) == 1480
-    assert sizing.groups_for(CASE, 6.0, 3e-3, need - 1) == CASE.batch
+    assert sizing.groups_for(CASE, lambda _: 1.0, 6.0, None) == 2960
+    assert sizing.groups_for(CASE, lambda _: 1.0, 6.0, need) == 1480
+    assert sizing.groups_for(CASE, lambda _: 1.0, 6.0, need - 1) == CASE.batch
+
+
+def test_a_case_without_groups_stays_as_it_is():
+    assert sizing.groups_for(sizing.with_groups(CASE, 0), lambda _: 0.0, 6.0, None) == 0
 
 
 def test_the_quick_loop_is_long_enough_to_be_the_one_sample_of_its_replicate():
@@ -116,14 +148,14 @@ def test_a_run_measures_the_size_it_chose_and_says_so(go):
     chosen = parse_case_id(folder.manifest.reference_case_id)
     assert chosen.batch > 4
     assert chosen.batch in {4 * 2**power for power in range(1, 11)}
-    assert f"the reference case has {chosen.batch} groups here instead of 4" in told
+    assert f"the reference case has {chosen.batch} groups" in told
     assert cases_of(folder) == {chosen.case_id, "patch_extraction-N8-g1-B5-c64-20x31-border-s0"}
 
 
 def test_a_run_keeps_the_declared_size_where_the_loop_takes_long_enough(go):
     told, folder = go(1e-9)
     assert folder.manifest.reference_case_id == "patch_extraction-N8-g1-B4-c64-20x31-border-s0"
-    assert "groups here instead of" not in told
+    assert "the reference case has" not in told
 
 
 def test_a_continued_run_keeps_the_size_it_began_with(go, monkeypatch):
@@ -137,7 +169,7 @@ def test_a_continued_run_keeps_the_size_it_began_with(go, monkeypatch):
             go(0.05)
     # A machine that were slower now would choose another size.
     told, folder = go(1e-9, resume=True)
-    assert "groups here instead of" not in told
+    assert "the reference case has" not in told
     assert parse_case_id(folder.manifest.reference_case_id).batch > 4
     assert len(cases_of(folder)) == 2
     assert folder.manifest.reference_case_id in cases_of(folder)
@@ -159,4 +191,4 @@ def test_a_loop_that_fails_leaves_the_size_as_declared(tmp_path):
             scratch=tmp_path,
             timeout_s=0.01,
         )
-        assert sizing.loop_s_per_group(bench, CASE) is None
+        assert sizing.loop_s(bench, CASE) is None
