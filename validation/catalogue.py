@@ -87,11 +87,11 @@ def smoke(scan: Scan, seed: int) -> Sweep:
 def quick(scan: Scan, seed: int) -> Sweep:
     """Make every pattern and dtype once, and a small reference case: less than three minutes.
 
-    A loop of some six seconds is as short as the reference case may be: the first call of the candidate loads
-    compiled code for about half a second, however small the case, and the bound on their ratio has to stay clear
-    of ten. On a fast machine that takes more groups than a slow one has time for, so that `validation.sizing` doubles
-    them where the loop is quick. The extension of METHOD is not declared, since it would double the time of a verdict
-    that is provisional anyway.
+    The first call of the candidate loads compiled code for about half a second, however small the case, so that the
+    bound on its ratio to the loop's asks for a loop of many seconds: at eight it reached ten in four of nine runs. On
+    a fast machine that takes more groups than a slow one has time for, so that `validation.sizing` doubles them where
+    the loop is quick. The extension of METHOD is not declared, since it would double the time of a verdict that is
+    provisional anyway.
     """
     N = 64
     area = math.prod(extent + N for extent in scan.object_shape)
