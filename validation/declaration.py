@@ -13,7 +13,7 @@ from validation.plan import Item, plan_items, planned_lines
 from validation.records import SCHEMA_VERSION, Manifest, Record
 from validation.runner import Mode, worker_environment
 from validation.suite import find_suite
-from validation.sweeps import CANDIDATE, Sweep, select
+from validation.sweeps import CANDIDATE, Sweep, parse_case_id, select
 
 
 class ClusterOptions(Record, frozen=True, kw_only=True):
@@ -120,7 +120,8 @@ def declare(options: Options, reference_groups: int | None = None) -> Declaratio
     if not sweep.cases:
         raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
     if options.resume and sizing.reference_case(sweep) is not None:
-        reference_groups = sizing.recorded_groups(results.RunFolder.open(Path(options.out)).manifest)
+        begun = results.RunFolder.open(Path(options.out)).manifest
+        reference_groups = parse_case_id(begun.reference_case_id).batch
     if reference_groups is not None:
         sweep = sizing.resized(sweep, reference_groups)
     threads = options.threads or provenance.usable_cores()

@@ -19,12 +19,12 @@ from collections.abc import Callable
 import msgspec
 
 from validation.measure import ORACLE, REFERENCE, Bench, CaseFailed
-from validation.records import Case, Manifest
-from validation.sweeps import PlannedCase, Sweep, make_case, parse_case_id
+from validation.records import Case
+from validation.sweeps import PlannedCase, Sweep, make_case
 from validation.tasks import TimeReply
 from validation.workloads import predicted_bytes
 
-# The reference case of the full sweep, which no other exceeds.
+# Groups of the reference case of the full sweep; that of a sweep of minutes grows no larger.
 MOST_GROUPS = 5000
 
 
@@ -86,11 +86,6 @@ def groups_for(case: Case, call_s: Callable[[Case], float | None], shall_take_s:
         if took_s is not None:
             case = larger
     return case.batch
-
-
-def recorded_groups(manifest: Manifest) -> int:
-    """Give the number of groups that a run which is continued chose for its reference case."""
-    return parse_case_id(manifest.reference_case_id).batch
 
 
 def resized(sweep: Sweep, groups: int) -> Sweep:

@@ -38,6 +38,8 @@ def test_a_loop_takes_the_time_asked_for_unless_size_or_memory_end_first(s_per_g
         return start_s + s_per_group * case.batch
 
     groups = sizing.groups_for(CASE, call_s, shall_take_s, limit)
+    assert asked == sorted(set(asked))
+    assert asked[-1] <= groups
     assert groups in {CASE.batch * times for times in (1, 2, 4)}
     half = sizing.with_groups(CASE, groups // 2)
     if limit is None and 2 * groups <= sizing.MOST_GROUPS:
@@ -45,7 +47,6 @@ def test_a_loop_takes_the_time_asked_for_unless_size_or_memory_end_first(s_per_g
     if groups > CASE.batch:
         assert call_s(half) < shall_take_s
         assert limit is None or sizing.predicted_bytes(sizing.with_groups(CASE, groups), "reference") <= limit
-    assert max(asked) <= 2 * groups
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,6 @@ def cases_of(folder):
 def test_a_run_measures_the_size_it_chose_and_says_so(go):
     told, folder = go(0.05)
     chosen = parse_case_id(folder.manifest.reference_case_id)
-    assert chosen.batch > 4
     assert chosen.batch in {4 * 2**power for power in range(1, 11)}
     assert f"the reference case has {chosen.batch} groups" in told
     assert cases_of(folder) == {chosen.case_id, "patch_extraction-N8-g1-B5-c64-20x31-border-s0"}
@@ -167,7 +167,7 @@ def test_a_continued_run_keeps_the_size_it_began_with(go, monkeypatch):
         patch.setattr(Bench, "output", interrupted)
         with pytest.raises(KeyboardInterrupt):
             go(0.05)
-    # A machine that were slower now would choose another size.
+    # A slower machine would choose another size.
     told, folder = go(1e-9, resume=True)
     assert "the reference case has" not in told
     assert parse_case_id(folder.manifest.reference_case_id).batch > 4
