@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
+from validation.bench import Bench, CaseFailed
 from validation.broken_checkout import break_checkout
 from validation.calibration import check
 from validation.compare import compare
-from validation.measure import ATOL, Bench, CaseFailed
+from validation.measure import ATOL
 from validation.mutants import Mutant
 from validation.provenance import find_ptycho
 from validation.records import (

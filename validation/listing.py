@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from validation import lanes, parts, scans
+from validation.bench import ORACLE, REFERENCE
 from validation.catalogue import expand
 from validation.errors import NothingRanError
 from validation.law import ReferenceLaw
-from validation.measure import ORACLE, REFERENCE
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.provenance import find_ptycho
 from validation.sweeps import Sweep, noise_pairs, replicates, select

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validation import measure, probes, provenance, worst
+from validation.bench import Bench, CaseFailed
 from validation.declaration import now
 from validation.errors import UsageError
 from validation.lines import probe_line
@@ -144,7 +145,7 @@ def reproduce(
         scan = read_scan(executor, scan_path, data, ptycho_path)
         if folder is not None:
             _check_same_scan(folder.manifest, scan.sha256)
-        bench = measure.Bench(
+        bench = Bench(
             executor,
             scan_path=scan_path,
             ptycho_path=ptycho_path,
@@ -163,7 +164,7 @@ def reproduce(
                 # Whoever asks for one case wants the reference, however slow it is.
                 equivalence = measure.compare_outputs(bench, case, candidate)
                 files = _save_worst(bench, case, candidate, equivalence, Path(out))
-            except measure.CaseFailed as failed:
+            except CaseFailed as failed:
                 failure = failed.failure
         key = f"{case_id}|{candidate}" if item is None else item.key
         return Reproduced(
@@ -178,9 +179,7 @@ def reproduce(
         )
 
 
-def _save_worst(
-    bench: measure.Bench, case: Case, candidate: str, equivalence: Equivalence, out: Path
-) -> tuple[str, ...]:
+def _save_worst(bench: Bench, case: Case, candidate: str, equivalence: Equivalence, out: Path) -> tuple[str, ...]:
     saved = worst.save(bench, case, candidate, worst.judged(equivalence), out)
     if saved is None:
         return ()

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.validation.builders import SCAN
-from validation import catalogue, law, listing, measure
+from validation import catalogue, law, listing, measure, peaks, times
+from validation.bench import ORACLE, REFERENCE, Bench
 from validation.demo_scan import write_demo_scan
 from validation.plan import CaseItem
 from validation.records import ArmTiming, Protocol, TimingPair
@@ -20,7 +21,7 @@ SHORT = Protocol(replicates=5, max_replicates=5, samples=2, discarded=0, min_sam
 def bench(tmp_path):
     write_demo_scan(tmp_path / "scan.npz")
     with LocalExecutor(tmp_path, mode="fork", threads=2, memory_limit_bytes=None) as executor:
-        yield measure.Bench(
+        yield Bench(
             executor,
             scan_path=str(tmp_path / "scan.npz"),
             ptycho_path=None,
@@ -98,7 +99,7 @@ STEADY = pairs_of(1.0, 1.0, cold=1.0)
     ],
 )
 def test_what_the_promise_leaves_open_is_undecided(kernel, pairs, noise, expected):
-    assert measure.undecided(kernel, pairs, noise) is expected
+    assert times.undecided(kernel, pairs, noise) is expected
 
 
 @pytest.mark.parametrize(("open_question", "expected"), [(True, 5), (False, 3)])
@@ -108,7 +109,7 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
     monkeypatch.setattr(
         measure, "undecided", lambda kernel, pairs, noise, margin: asked.append(len(pairs)) or open_question
     )
-    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (len(timing.pairs), len(timing.noise_pairs)) == (expected, expected)
     assert timing.extended is open_question
     assert asked == [3]
@@ -117,17 +118,17 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
 def test_context_is_not_extended(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
     monkeypatch.setattr(measure, "undecided", lambda *arguments: True)
-    assert not measure.measure_timing(bench, context_case(), "batched").extended
+    assert not times.measure_timing(bench, context_case(), "batched").extended
 
 
 def test_kept_contended_replicates_ask_for_the_margin_of_the_gate():
     from reports.kernel_criteria import CONTENDED_MARGIN
 
-    assert measure.CONTENDED_MARGIN == CONTENDED_MARGIN
+    assert times.CONTENDED_MARGIN == CONTENDED_MARGIN
     pairs = pairs_of(15.0, 16.0)
-    assert measure.undecided("patch_extraction", pairs, STEADY) is False
-    assert measure.undecided("patch_extraction", pairs, STEADY, measure.CONTENDED_MARGIN) is True
-    assert measure.undecided("patch_extraction", pairs_of(8.0, 9.0), STEADY, measure.CONTENDED_MARGIN) is False
+    assert times.undecided("patch_extraction", pairs, STEADY) is False
+    assert times.undecided("patch_extraction", pairs, STEADY, times.CONTENDED_MARGIN) is True
+    assert times.undecided("patch_extraction", pairs_of(8.0, 9.0), STEADY, times.CONTENDED_MARGIN) is False
 
 
 def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
@@ -137,20 +138,20 @@ def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
     assert {
         "patch_extraction": (policy.speed.min_cold_speedup, policy.speed.min_speedup),
         "reassembly": (None, policy.reassembly.min_speedup),
-    } == measure.PROMISED_SPEEDUPS
+    } == times.PROMISED_SPEEDUPS
 
 
 def test_the_time_of_the_oracle_is_no_measured_time(bench):
     case = context_case().case
-    bench.output(case, measure.ORACLE)
+    bench.output(case, ORACLE)
     assert bench.measured_s == 0.0
-    bench.output(case, measure.REFERENCE)
+    bench.output(case, REFERENCE)
     assert bench.measured_s > 0.0
 
 
 @pytest.mark.parametrize(("context", "expected"), [(False, ["reference", "batched"]), (True, [])])
 def test_time_lines_of_memory_are_drawn_of_cases_that_are_judged(bench, context, expected):
-    found = measure.measure_memory(bench, context_case(context), "batched")
+    found = peaks.measure_memory(bench, context_case(context), "batched")
     assert len(found.pairs) == 1
     assert [line.implementation for line in found.timelines] == expected
 
@@ -198,7 +199,7 @@ def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkey
     )
     monkeypatch.setattr(measure, "busy_s", lambda: None)  # what else runs here repeats no replicate
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=1, samples=1)
-    measure.measure_timing(bench, context_case(context=False), "batched")
+    times.measure_timing(bench, context_case(context=False), "batched")
     assert asked == ["copy", "time", "time", "copy", "time", "time", "copy"]
 
 
@@ -213,13 +214,13 @@ def switched_away(times, candidate="batched"):
 
 
 def test_a_replicate_is_contended_by_processor_time_of_others():
-    contention = measure.Contention()
+    contention = times.Contention()
     assert not contention.disturbed(switched_away(0), 0.2)
     assert contention.disturbed(switched_away(0), 0.3)
 
 
 def test_a_replicate_is_contended_where_it_is_switched_away_more_often_than_others_of_its_arm():
-    contention = measure.Contention()
+    contention = times.Contention()
     assert not contention.disturbed(switched_away(500), 0.0)  # there is nothing to compare it with yet
     assert not contention.disturbed(switched_away(80), 0.0)
     assert contention.disturbed(switched_away(500), 0.0)
@@ -230,7 +231,7 @@ def test_a_replicate_is_contended_where_it_is_switched_away_more_often_than_othe
 
 def test_few_switches_in_a_short_time_say_nothing():
     short = msgspec.structs.replace(switched_away(0).candidate, samples_s=(0.01,), calls_per_sample=1)
-    contention = measure.Contention()
+    contention = times.Contention()
     for switches in (0, 19, 20):
         arm = msgspec.structs.replace(short, involuntary_switches=switches)
         pair = msgspec.structs.replace(switched_away(0), candidate=arm)
@@ -241,7 +242,7 @@ def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkey
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500, 500, *[0] * 20])
     monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
-    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (2, 0)
     both = (*timing.pairs, *timing.noise_pairs)
     assert len(both) == 6
@@ -252,6 +253,6 @@ def test_replicates_that_stay_contended_are_counted_as_kept(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500] * 5 + [0] + [500] * 20)
     monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
-    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (3, 5)
     assert len(timing.pairs) + len(timing.noise_pairs) == 6
