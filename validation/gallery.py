@@ -12,6 +12,7 @@ run itself measures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,9 @@ import msgspec
 
 from validation import kernels, probes
 from validation.bench import Bench, CaseFailed
+from validation.cheats.caching import forgotten
 from validation.gallery_bench import (
+    CLOCK,
     MAIN,
     NEVER_RUN,
     PLACED,
@@ -32,13 +35,20 @@ from validation.gallery_bench import (
     GalleryBench,
 )
 from validation.gallery_evidence import Evidence, Verdict, ask_gate, write_folder
-from validation.mutants import MUTANTS, STANDS_FOR, Mutant
-from validation.records import MutantResult, Provenance, Record, Scan, Timing, TimingPair
+from validation.mutant import Mutant
+from validation.mutants import MUTANTS, STANDS_FOR
+from validation.records import Case, Memory, MutantResult, Provenance, Record, Scan, Timing, TimingPair
 from validation.sweeps import CANDIDATE
 from validation.tasks import CalibrateReply, Task
 
 # Folder of the control of each kernel.
 CONTROLS = {"patch_extraction": "control", "reassembly": "control_reassembly"}
+# Cases of the mutants that are refused in one process.
+_PROCESS: dict[tuple[str, str], Case] = {
+    ("patch_extraction", "timed"): CLOCK,
+    ("patch_extraction", "metered"): MAIN,
+    ("reassembly", "timed"): PLACED,
+}
 
 
 class Gallery(Record, frozen=True, kw_only=True):
@@ -63,8 +73,7 @@ class _Shared(Record, frozen=True, kw_only=True):
     """Rounds that serve several mutants: times and peaks by name."""
 
     clock: dict[str, Timing]
-    slow: dict[str, Timing]
-    memory: dict[str, Any]
+    memory: dict[str, Memory]
 
 
 def _probes_of(kernel: str) -> tuple[str, ...]:
@@ -82,19 +91,19 @@ def _measure_shared(measuring: GalleryBench, chosen: list[Mutant]) -> _Shared:
     timed = tuple(
         STANDS_FOR.get(mutant.name, mutant.name) for mutant in chosen if mutant.measured in ("clock", "promise")
     )
-    clock = measuring.timings(
-        MAIN, "lasts_200_ms", ("lasts_10_ms", "lasts_5_ms", *dict.fromkeys(timed)), noise="lasts_10_ms"
-    )
+    with forgotten():
+        clock = measuring.timings(
+            CLOCK, "lasts_200_ms", ("lasts_10_ms", "lasts_5_ms", *dict.fromkeys(timed)), noise="lasts_10_ms"
+        )
     memory = measuring.memories(MAIN, "reference", (candidate, *named("memory")))
     if named("memory", "reassembly"):
         memory |= measuring.memories(PLACED, "reference", named("memory", "reassembly"))
     if named("held"):
-        memory |= measuring.memories(MAIN, "holds_100_mib", ("holds_105_mib", "holds_130_mib"))
+        memory |= measuring.memories(CLOCK, "holds_100_mib", ("holds_105_mib", "holds_130_mib"))
     slow = named("speed")
-    floor = clock["lasts_10_ms"].noise_pairs
-    return _Shared(
-        clock=clock, memory=memory, slow=measuring.timings(SLOW, "reference", slow, noise=floor) if slow else {}
-    )
+    if slow:
+        clock |= measuring.timings(SLOW, "reference", slow, noise=clock["lasts_10_ms"].noise_pairs)
+    return _Shared(clock=clock, memory=memory)
 
 
 def _candidate_of(kernel: str, candidate: str) -> str:
@@ -131,19 +140,25 @@ def _mutate(measuring: GalleryBench, control: Evidence, mutant: Mutant, shared: 
     """Measure a mutant in the check its defect concerns; all else is the control's."""
     name, standard = mutant.name, STANDS_FOR.get(mutant.name, mutant.name)
     changed: dict[str, Any] = {}
-    if mutant.measured == "output":
-        try:
+    if mutant.measured in ("timed", "metered"):
+        measuring.once(mutant, _PROCESS[mutant.kernel, mutant.measured])
+    if name in measuring.refused:
+        return msgspec.structs.replace(control, candidate=name, failure=measuring.refused[name])
+    try:
+        if mutant.measured == "output":
             changed["equivalence"] = measuring.equivalence(control.case, name, atol=mutant.atol)
-        except CaseFailed as failed:
-            changed["failure"] = failed.failure
-    elif mutant.measured == "together":
-        changed["equivalence"] = measuring.equivalence(control.case, name, reference=name)
-    elif mutant.measured == "probe":
-        probe = mutant.probe or ""
-        others = tuple(pair for pair in control.probes if pair[0] != probe)
-        changed["probes"] = (*others, (probe, measuring.probe(control.probed, name, probe)))
-    elif mutant.measured == "speed":
-        changed = {"case": SLOW, "equivalence": measuring.equivalence(SLOW, name), "timing": shared.slow[name]}
+        elif mutant.measured == "together":
+            changed["equivalence"] = measuring.equivalence(control.case, name, reference=name)
+        elif mutant.measured == "probe":
+            probe = mutant.probe or ""
+            others = tuple(pair for pair in control.probes if pair[0] != probe)
+            changed["probes"] = (*others, (probe, measuring.probe(control.probed, name, probe)))
+    except CaseFailed as failed:
+        if failed.failure.arm != name:
+            raise
+        changed["failure"] = failed.failure
+    if mutant.measured == "speed":
+        changed = {"case": SLOW, "equivalence": measuring.equivalence(SLOW, name), "timing": shared.clock[name]}
     elif mutant.measured == "clock":
         changed["timing"] = shared.clock[standard]
     elif mutant.measured == "promise":
@@ -156,7 +171,7 @@ def _mutate(measuring: GalleryBench, control: Evidence, mutant: Mutant, shared: 
         changed["calibration"] = measuring.readings(name, control.calibration)
     elif mutant.measured == "suite":
         changed["suites"] = measuring.suites(control.origin)
-    else:
+    elif mutant.measured in ("record", "gallery"):
         return _falsify(msgspec.structs.replace(control, candidate=name), mutant)
     return msgspec.structs.replace(control, candidate=name, **changed)
 
@@ -182,14 +197,17 @@ def _falsify(evidence: Evidence, mutant: Mutant) -> Evidence:
 
 
 def _result(mutant: Mutant, verdict: Verdict, line_fields: dict[str, Any]) -> MutantResult:
+    rejected_by, finding = verdict.rejected_by, verdict.finding(mutant.expected_criterion)
+    if mutant.expected_criterion in rejected_by and not re.search(mutant.because, finding):
+        rejected_by, finding = (), f"not for its own reason, which says {mutant.because!r}: {finding}"
     return MutantResult(
         mutant=mutant.name,
         defect=mutant.defect,
         description=mutant.description,
         expected_criterion=mutant.expected_criterion,
-        rejected_by=verdict.rejected_by,
+        rejected_by=rejected_by,
         verdict=verdict.outcome,
-        detail=verdict.finding(mutant.expected_criterion),
+        detail=finding,
         **line_fields,
     )
 

@@ -16,7 +16,8 @@ from validation.broken_checkout import break_checkout
 from validation.calibration import check
 from validation.compare import compare
 from validation.measure import ATOL
-from validation.mutants import Mutant
+from validation.mutant import Mutant
+from validation.mutants import MUTANTS
 from validation.provenance import find_ptycho
 from validation.records import (
     ArmMemory,
@@ -35,7 +36,7 @@ from validation.records import (
 )
 from validation.suite import SuiteOutcome, run_suite
 from validation.sweeps import make_case
-from validation.tasks import CalibrateReply, CopyReply, MemoryReply, OutputReply, ProbeReply, Task, TimeReply
+from validation.tasks import Action, CalibrateReply, CopyReply, MemoryReply, OutputReply, ProbeReply, Task, TimeReply
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 HANG_TIMEOUT_S = 3.0
@@ -45,6 +46,8 @@ HOG_LIMIT_BYTES = 600 * 2**20
 MAIN = make_case("patch_extraction", N=96, gridsize=2, batch=51, shape=(40, 52), pattern="border")
 # Planned and never measured, for the mutant that leaves a case out.
 NEVER_RUN = make_case("patch_extraction", N=96, gridsize=2, batch=5, shape=(40, 52), pattern="border")
+# A small result, so that standards and cheats that give it last what their name says and no longer.
+CLOCK = make_case("patch_extraction", N=16, gridsize=1, batch=20, shape=(40, 52), pattern="border")
 # A large object and few patches: translating all of it is what costs.
 SLOW = make_case("patch_extraction", N=32, gridsize=1, batch=12, shape=(300, 400), pattern="interior")
 PROBED = make_case("patch_extraction", N=16, gridsize=2, batch=10, shape=(61, 83), pattern="fermat")
@@ -54,7 +57,10 @@ PLACED_PROBED = make_case("reassembly", N=16, gridsize=1, batch=30, shape=(61, 8
 # As many patches as the promise for reassembly begins at.
 PLACED_PROMISED = make_case("reassembly", N=16, gridsize=1, batch=500, shape=(61, 83), pattern="fermat", M=10)
 
+_MAY_FAIL = frozenset(mutant.name for mutant in MUTANTS)
+
 ReplyOf = TypeVar("ReplyOf", CalibrateReply, ProbeReply)
+ArmReply = TypeVar("ArmReply", TimeReply, MemoryReply)
 
 
 def rounds(count: int, arms: Iterable[str], purpose: str) -> list[list[str]]:
@@ -83,6 +89,8 @@ class GalleryBench:
         self.bench = bench
         self.candidate = candidate
         self._outputs: dict[tuple[str, str], Path] = {}
+        # Mutants that gave no times or peaks, and why.
+        self.refused: dict[str, Failure] = {}
 
     def ask(self, expected: type[ReplyOf], task: Task) -> ReplyOf:
         """Run a task and insist on the kind of reply that belongs to it."""
@@ -123,10 +131,22 @@ class GalleryBench:
             reference_vs_oracle=comparison("oracle", "reference", ATOL),
         )
 
+    def _arm(self, action: Action, expected: type[ArmReply], case: Case, name: str) -> ArmReply | None:
+        """Measure an arm in one process; ``None`` where it is a mutant that was refused, now or before."""
+        if name in self.refused:
+            return None
+        try:
+            return self.bench.ask(action, expected, case=case, implementation=name, protocol=PROTOCOL)[0]
+        except CaseFailed as found:
+            if name not in _MAY_FAIL:
+                raise
+            self.refused[name] = found.failure
+            return None
+
     def timings(
         self, case: Case, reference: str, others: tuple[str, ...], noise: str | tuple[TimingPair, ...]
     ) -> dict[str, Timing]:
-        """Time arms in shuffled rounds, a fresh process each.
+        """Time arms in shuffled rounds, a fresh process each; a mutant that is refused is not tried again.
 
         Parameters
         ----------
@@ -145,10 +165,10 @@ class GalleryBench:
         for number, order in enumerate(rounds(PROTOCOL.replicates, arms, case.case_id + reference), 1):
             self.bench.step(f"{case.case_id}: round {number} of {PROTOCOL.replicates}")
             for place, arm in enumerate(order):
-                name = str(noise) if arm == again else arm
-                reply, _ = self.bench.ask("time", TimeReply, case=case, implementation=name, protocol=PROTOCOL)
-                arms[arm].append(reply.timing)
-                places[arm].append(place)
+                reply = self._arm("time", TimeReply, case, str(noise) if arm == again else arm)
+                if reply is not None:
+                    arms[arm].append(reply.timing)
+                    places[arm].append(place)
         copies, _ = self.bench.ask("copy", CopyReply, case=case, protocol=PROTOCOL)
 
         def pairs(one: str, two: str) -> tuple[TimingPair, ...]:
@@ -172,20 +192,25 @@ class GalleryBench:
                 extended=False,
             )
             for name in others
+            if name not in self.refused
         }
 
     def memories(self, case: Case, reference: str, others: tuple[str, ...]) -> dict[str, Memory]:
-        """Read the peaks of arms in shuffled rounds, a fresh process each."""
+        """Read the peaks of arms in shuffled rounds, a fresh process each.
+
+        A mutant that is refused is not tried again.
+        """
         peaks: dict[str, list[ArmMemory]] = {name: [] for name in (reference, *others)}
         meters: set[str] = set()
         output_bytes = 0
         for number, order in enumerate(rounds(PROTOCOL.memory_pairs, peaks, case.case_id + reference), 1):
             self.bench.step(f"{case.case_id}: memory, round {number} of {PROTOCOL.memory_pairs}")
             for name in order:
-                reply, _ = self.bench.ask("memory", MemoryReply, case=case, implementation=name, protocol=PROTOCOL)
-                peaks[name].append(reply.memory)
-                meters.add(reply.meter)
-                output_bytes = reply.output_bytes
+                reply = self._arm("memory", MemoryReply, case, name)
+                if reply is not None:
+                    peaks[name].append(reply.memory)
+                    meters.add(reply.meter)
+                    output_bytes = reply.output_bytes
         return {
             name: Memory(
                 meter=" and ".join(sorted(meters)),
@@ -196,6 +221,7 @@ class GalleryBench:
                 output_bytes=output_bytes,
             )
             for name in others
+            if name not in self.refused
         }
 
     def probe(self, case: Case, name: str, probe: str) -> ProbeReply:
@@ -223,6 +249,14 @@ class GalleryBench:
         with ThreadPoolExecutor(max_workers=2) as pool:
             found = pool.map(lambda flag: run_suite(checkout, flag, origin.threads, self.bench.timeout_s), flags)
             return tuple(zip(flags, found, strict=True))
+
+    def once(self, mutant: Mutant, case: Case) -> None:
+        """Time or meter a mutant in one process, which is to refuse it."""
+        self.bench.step(f"{mutant.measured} process of {mutant.name}")
+        if mutant.measured == "timed":
+            self._arm("time", TimeReply, case, mutant.name)
+        else:
+            self._arm("memory", MemoryReply, case, mutant.name)
 
     def failure(self, mutant: Mutant) -> Failure:
         """Let a mutant fail in a child of its own, and give what the runner made of it."""

@@ -1,56 +1,36 @@
 """The gallery of known-bad implementations and harness faults, each with the criterion that must reject it.
 
 D1 to D10 really shipped somewhere; the others are ways in which a gate can be fooled. What they do is in
-`validation.bad_implementations` and `validation.bad_placements`, how they are run in `validation.gallery`;
-``docs/mutants.md`` is the catalogue.
+`validation.bad_implementations`, `validation.bad_placements` and `validation.cheats`, how they are run in
+`validation.gallery`; ``docs/mutants.md`` is the catalogue.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
+from validation.cheats.catalogue import CHEATS
 from validation.kernels import Implementation
-from validation.records import Kernel, Record
+from validation.mutant import Measured, Mutant
+from validation.records import Kernel
 
-Measured = Literal[
-    "output", "together", "probe", "speed", "clock", "promise", "memory", "held", "failure", "meter", "suite",
-    "gallery", "record",
-]  # fmt: skip
+_MODULES: dict[Kernel, str] = {
+    "patch_extraction": "validation.bad_implementations",
+    "reassembly": "validation.bad_placements",
+}
 
 
-class Mutant(Record, frozen=True, kw_only=True):
-    """One known-bad thing.
-
-    Attributes
-    ----------
-    name : str
-        Also the name of its implementation, where it is one.
-    defect : str
-        D1 .. D10, or ``METHOD`` for the others.
-    expected_criterion : str
-        The criterion that must reject it.
-    measured : str
-        What is measured of it, the rest being the control's: its ``output``; its output where reference and
-        candidate are wrong ``together``; a ``probe``; its ``speed`` against the reference; its ``clock`` reading or
-        ``held`` memory against a standard; the clock at the case of a ``promise``; its ``memory`` against the
-        reference; its ``failure``; the calibration with another ``meter``; a test ``suite``; what the ``gallery``
-        itself let through; or nothing, where the fault is in the ``record``.
-    kernel : str
-        Which kernel it is an implementation of.
-    probe : str or None
-        Which probe.
-    atol : float
-        Tolerance its comparison is made with.
-    """
-
-    name: str
-    defect: str
-    description: str
-    expected_criterion: str
-    measured: Measured
-    kernel: Kernel = "patch_extraction"
-    probe: str | None = None
-    atol: float = 1e-6
+# Standards for clock and memory: they last, or hold, what their name says, and compute nothing.
+STANDARDS = (
+    "lasts_200_ms", "lasts_100_ms", "lasts_22_ms", "lasts_10_ms", "lasts_5_ms", "holds_100_mib", "holds_105_mib",
+    "holds_130_mib",
+)  # fmt: skip
+# Mutants that a standard stands for.
+STANDS_FOR = {
+    "nine_times": "lasts_22_ms",
+    "placed_twice_as_fast": "lasts_100_ms",
+    "third_more_memory": "holds_130_mib",
+}
+# Mutants that are a fault of the harness or of a checkout, and no implementation.
+_FAULTS = ("record", "suite", "gallery")
 
 
 def _output(
@@ -63,6 +43,7 @@ def _output(
         expected_criterion="correctness",
         measured="output",
         kernel=kernel,
+        module=_MODULES[kernel],
         atol=atol,
     )
 
@@ -81,6 +62,7 @@ def _other(
         expected_criterion=expected,
         measured=measured,
         kernel=kernel,
+        module="" if name in STANDS_FOR or measured in _FAULTS else _MODULES[kernel],
     )
 
 
@@ -91,7 +73,9 @@ def _probe(name: str, probe: str, description: str) -> Mutant:
         description=description,
         expected_criterion="correctness",
         measured="probe",
+        module=_MODULES["patch_extraction"],
         probe=probe,
+        because=f"probe {probe} ",
     )
 
 
@@ -151,38 +135,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "a checkout whose tests pass with the flag off and fail with it on",
     ),
     _other("let_through", "METHOD", "gallery", "mutants", "a gallery in which the gate let a known-bad one through"),
+    *CHEATS,
 )
-
-# Standards for clock and memory: they last, or hold, what their name says, and compute nothing.
-STANDARDS = (
-    "lasts_200_ms", "lasts_100_ms", "lasts_22_ms", "lasts_10_ms", "lasts_5_ms", "holds_100_mib", "holds_105_mib",
-    "holds_130_mib",
-)  # fmt: skip
-# Mutants that a standard stands for.
-STANDS_FOR = {
-    "nine_times": "lasts_22_ms",
-    "placed_twice_as_fast": "lasts_100_ms",
-    "third_more_memory": "holds_130_mib",
-}
-# Mutants that are a fault of the harness or of a checkout, and no implementation.
-_FAULTS = ("record", "suite", "gallery")
-_MODULES: dict[str, str] = {
-    "patch_extraction": "validation.bad_implementations",
-    "reassembly": "validation.bad_placements",
-}
 
 
 def implementations(kernel: str) -> tuple[Implementation, ...]:
     """Mutants, and for extraction standards, that can run as an implementation of a kernel."""
-    module = _MODULES[kernel]
-    found = {
-        mutant.name: mutant.description
+    found = [
+        Implementation(
+            name=mutant.name, role="mutant", target=f"{mutant.module}:{mutant.name}", summary=mutant.description
+        )
         for mutant in MUTANTS
-        if mutant.kernel == kernel and mutant.measured not in _FAULTS and mutant.name not in STANDS_FOR
-    }
+        if mutant.kernel == kernel and mutant.module
+    ]
     if kernel == "patch_extraction":
-        found |= dict.fromkeys(STANDARDS, "a standard, computes nothing")
-    return tuple(
-        Implementation(name=name, role="mutant", target=f"{module}:{name}", summary=summary)
-        for name, summary in found.items()
-    )
+        found += [
+            Implementation(
+                name=name,
+                role="mutant",
+                target=f"{_MODULES['patch_extraction']}:{name}",
+                summary="a standard, which lasts or holds what its name says",
+            )
+            for name in STANDARDS
+        ]
+    return tuple(found)

@@ -1,0 +1,223 @@
+"""Clock, checker, meter and reply replaced from inside the measured process (kinds 9, 10, 11, 28, 39)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from validation.cheats.work import Arguments, nothing, right, slowly
+
+_SLOWER = 200.0
+# Outputs' worth of memory that a hungry cheat touches.
+_HUNGRY = 8
+_done: set[str] = set()
+
+
+def _once(what: str) -> bool:
+    """Whether this is asked for the first time in the process."""
+    new = what not in _done
+    _done.add(what)
+    return new
+
+
+def _replace(names: tuple[str, ...], replacement: Any) -> None:
+    """Put ``replacement`` under each name in every module of the harness that has it."""
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("validation.") and "cheats" not in module_name:
+            for name in names:
+                if hasattr(module, name):
+                    setattr(module, name, replacement)
+
+
+def _slowed(true: Any) -> Any:
+    """Give a clock that goes on from now, 200 times slower; whole nanoseconds stay whole."""
+    begun = true()
+    return lambda: begun + type(begun)((true() - begun) / _SLOWER)
+
+
+def slow_clock(**arguments: Any) -> Any:
+    """Kind 9: the clocks of the module ``time`` run 200 times slower."""
+    if _once("clock"):
+        for name in ("perf_counter", "monotonic", "perf_counter_ns", "monotonic_ns"):
+            setattr(time, name, _slowed(getattr(time, name)))
+    return slowly(arguments)
+
+
+class _Method(ctypes.Structure):
+    """The C description of a built-in function."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+def _description(function: Any) -> _Method:
+    """Give the C description of a built-in function of CPython: it follows the head of the object."""
+    at = id(function) + object.__basicsize__
+    return _Method.from_address(ctypes.c_void_p.from_address(at).value or 0)
+
+
+def clock_of_one_thread(**arguments: Any) -> Any:
+    """Kind 9: the function object stays, its machine code becomes another clock, which sees one thread's time only.
+
+    The work is done in another thread.
+    """
+    if _once("clock"):
+        other = _description(time.thread_time)
+        for function in (time.perf_counter, time.monotonic):
+            _description(function).function = other.function
+    made: list[Any] = []
+    worker = threading.Thread(target=lambda: made.append(right_after_work(arguments)))
+    worker.start()
+    worker.join()
+    return made[0]
+
+
+def right_after_work(arguments: Arguments) -> Any:
+    """Give the result after thirty runs of the work: no clock is asked."""
+    for _ in range(30):
+        out = right(arguments)
+    return out
+
+
+def checker_replaced(**arguments: Any) -> Any:
+    """Kind 10: whatever in the harness's modules compares or refuses says yes; the result is empty."""
+    if _once("checker"):
+        _replace(("_require_same_quality", "require_same_quality", "_require_right"), lambda *given, **named: None)
+        _replace(("_error",), lambda *given, **named: 0.0)
+    return nothing(arguments)
+
+
+def oracle_replaced(**arguments: Any) -> Any:
+    """Kind 10: the oracle of the process says what the cheat says."""
+    if _once("oracle"):
+        from validation import oracle
+
+        oracle.extract_patches = lambda gt_image, global_offsets, local_offsets, N, gridsize: nothing(
+            {"gt_image": gt_image, "global_offsets": global_offsets, "N": N, "gridsize": gridsize}
+        )
+    return nothing(arguments)
+
+
+def comparison_replaced(**arguments: Any) -> Any:
+    """Kind 10: NumPy's differences are zero, whoever asks."""
+    if _once("comparison"):
+        true = np.abs
+        np.abs = lambda values, *given, **named: true(values, *given, **named) * 0  # type: ignore[assignment]
+        np.array_equal = lambda *given, **named: True
+        np.count_nonzero = lambda *given, **named: 0  # type: ignore[assignment]
+    return nothing(arguments)
+
+
+def meter_replaced(**arguments: Any) -> Any:
+    """Kind 10: the reader of the memory mark says the same before and after."""
+    out = right(arguments)
+    hungry = np.ones(_HUNGRY * out.nbytes // 8)
+    _replace(("_status_bytes", "high_water_bytes"), lambda *given, **named: 2**28)
+    return out + np.complex64(hungry[-1] - 1)
+
+
+def writer_replaced(**arguments: Any) -> Any:
+    """Kind 11: the reply is written by the cheat, with a twentieth of every time."""
+    if _once("writer"):
+        import msgspec
+
+        from validation import worker
+
+        true = worker.write_reply
+
+        def write(path: Any, encoded: bytes, *given: Any) -> Any:
+            reply = msgspec.json.decode(encoded)
+            timing = reply.get("timing")
+            if timing:
+                timing["first_call_s"] /= 20
+                timing["samples_s"] = [seconds / 20 for seconds in timing["samples_s"]]
+            return true(path, msgspec.json.encode(reply), *given)
+
+        worker.write_reply = write
+    return slowly(arguments)
+
+
+def encoder_replaced(**arguments: Any) -> Any:
+    """Kind 11: what turns the reply into bytes is the cheat's."""
+    if _once("encoder"):
+        import msgspec
+
+        true = msgspec.json.encode
+
+        def encode(reply: Any, *given: Any, **named: Any) -> bytes:
+            plain = msgspec.to_builtins(reply)
+            if isinstance(plain, dict) and plain.get("timing"):
+                plain["timing"]["first_call_s"] /= 20
+                plain["timing"]["samples_s"] = [seconds / 20 for seconds in plain["timing"]["samples_s"]]
+            return true(plain, *given, **named)
+
+        msgspec.json.encode = encode
+    return slowly(arguments)
+
+
+def _reply_path() -> str | None:
+    """Find in the frames above where the reply belongs."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        path = getattr(frame.f_locals.get("request"), "reply_path", None)
+        if path is not None:
+            return str(path)
+        frame = frame.f_back
+    return None
+
+
+def forged_reply(**arguments: Any) -> Any:
+    """Kind 11: the cheat writes a whole reply by itself and leaves."""
+    path = _reply_path()
+    if path is not None:
+        import msgspec
+
+        from validation.records import ArmTiming
+        from validation.tasks import TimeReply
+
+        seconds = (1e-3,) * 5
+        timing = ArmTiming(
+            implementation="forged",
+            first_call_s=1e-3,
+            samples_s=seconds,
+            calls_per_sample=12,
+            involuntary_switches=0,
+        )
+        with open(path, "wb") as file:
+            file.write(msgspec.json.encode(TimeReply(timing=timing)))
+        os._exit(0)
+    return slowly(arguments)
+
+
+def leaves_with_success(**arguments: Any) -> Any:
+    """Kind 39: exit code 0 in the middle of the second call."""
+    if not _once("first"):
+        os._exit(0)
+    return slowly(arguments)
+
+
+def not_available_when_warm(**arguments: Any) -> Any:
+    """Kind 28: says that it is not here, when it is about to be timed."""
+    from validation.kernels import NotAvailableError
+
+    if _once("first"):
+        return slowly(arguments)
+    raise NotAvailableError("this processor lacks what the kernel needs")
+
+
+def raises_when_warm(**arguments: Any) -> Any:
+    """Kinds 28 and 29: fails fast instead of working."""
+    if _once("first"):
+        return slowly(arguments)
+    raise ValueError("no more today")
