@@ -1,0 +1,52 @@
+import importlib.util
+
+import pytest
+
+from tests.validation import unusual
+from validation import gallery_bench
+from validation.bench import Bench
+from validation.demo_scan import write_demo_scan
+from validation.measure import compare_outputs
+from validation.runner import LocalExecutor
+from validation.sweeps import make_case
+from validation.tasks import MemoryReply, TimeReply
+
+CASE = make_case("patch_extraction", N=16, gridsize=2, batch=10, shape=(40, 52), pattern="border")
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unusual")
+    write_demo_scan(folder / "scan.npz")
+    with LocalExecutor(folder, mode="fork", threads=2, memory_limit_bytes=4 * 2**30) as executor:
+        yield Bench(
+            executor,
+            scan_path=str(folder / "scan.npz"),
+            ptycho_path=None,
+            protocol=gallery_bench.PROTOCOL,
+            scratch=folder,
+            timeout_s=120.0,
+        )
+
+
+def _target(form):
+    needed = unusual.NEEDS.get(form, "numpy")
+    if importlib.util.find_spec(needed.partition(".")[0]) is None:
+        pytest.skip(f"{needed} is not installed")
+    return f"{unusual.__name__}:{form}"
+
+
+@pytest.mark.parametrize("form", unusual.FORMS)
+def test_an_honest_result_of_an_unusual_form_is_compared(bench, form):
+    found = compare_outputs(bench, CASE, _target(form))
+    assert found.candidate_vs_oracle.passed
+    assert found.candidate_vs_reference.passed
+
+
+@pytest.mark.parametrize("form", unusual.FORMS)
+def test_an_honest_result_of_an_unusual_form_is_timed_and_metered(bench, form):
+    name = _target(form)
+    timed, _ = bench.ask("time", TimeReply, case=CASE, implementation=name, protocol=bench.protocol)
+    assert len(timed.timing.samples_s) == bench.protocol.samples
+    metered, _ = bench.ask("memory", MemoryReply, case=CASE, implementation=name, protocol=bench.protocol)
+    assert metered.memory.peak_bytes >= metered.memory.baseline_bytes
