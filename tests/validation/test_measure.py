@@ -8,6 +8,7 @@ from tests.validation.builders import SCAN
 from validation import catalogue, law, listing, measure, peaks, times
 from validation.bench import ORACLE, REFERENCE, Bench
 from validation.demo_scan import write_demo_scan
+from validation.output import Output
 from validation.plan import CaseItem
 from validation.records import ArmTiming, Protocol, TimingPair
 from validation.runner import LocalExecutor
@@ -177,9 +178,11 @@ def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_
     candidate = reference.copy()
     candidate[2, 1] += nudge
     arrays = {"oracle": oracle, "reference": reference, "batched": candidate}
+    outputs = {}
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
-    monkeypatch.setattr(bench, "output", lambda case, name: tmp_path / f"{name}.npy")
+        outputs[name] = Output(tmp_path / f"{name}.npy")
+    monkeypatch.setattr(bench, "output", lambda case, name: outputs[name])
     case = context_case().case
     compared = []
     compare = measure.compare
