@@ -45,6 +45,7 @@ class Task(Record, frozen=True, kw_only=True):
     protocol: Protocol | None = None
     probe: str | None = None
     memory_limit_bytes: int | None = None
+    entropy: str | None = None
 
 
 Which = Literal["first", "later"]
