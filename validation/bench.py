@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from typing import Protocol as TypingProtocol
 
 from validation.law import ReferenceLaw
+from validation.output import Output
 from validation.records import Case, Failure, Protocol
 from validation.runner import Answer, Executor
 from validation.tasks import Action, CopyReply, MemoryReply, OutputReply, Task, TimelineReply, TimeReply
@@ -53,6 +55,8 @@ class Bench:
         Wall-clock limit of one child.
     step : callable
         Told what is being done, for progress.
+    entropy : str, optional
+        That of a timed call whose inputs outputs are to be made of, instead of the case's own.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Bench:
         scratch: Path,
         timeout_s: float,
         step: Step = lambda text: None,
+        entropy: str | None = None,
     ) -> None:
         self.executor = executor
         self.scan_path = scan_path
@@ -73,6 +78,7 @@ class Bench:
         self.scratch = scratch
         self.timeout_s = timeout_s
         self.step = step
+        self.entropy = entropy
         self.measured_s = 0.0
         # What others took for jobs of this bench, beside its own time.
         self.elsewhere_s = 0.0
@@ -81,7 +87,7 @@ class Bench:
         self.require_going: Callable[[], None] = lambda: None
         # Who else takes jobs of this bench; nobody where it is the only one.
         self.share: Share | None = None
-        self._outputs: dict[tuple[str, str], Path | Failure] = {}
+        self._outputs: dict[tuple[str, str], Output | Failure] = {}
 
     def beside(self, executor: Executor, scratch: Path) -> Bench:
         """Give another place to measure the same, with children and a folder of its own, and the law of this one."""
@@ -104,8 +110,8 @@ class Bench:
     def forget_outputs(self) -> None:
         """Remove the outputs of the case that is done."""
         for output in self._outputs.values():
-            if isinstance(output, Path):
-                output.unlink(missing_ok=True)
+            if isinstance(output, Output):
+                output.close()
         self._outputs.clear()
 
     def ask(self, action: Action, expected: type[ReplyOf], **fields: Any) -> tuple[ReplyOf, Answer]:
@@ -126,17 +132,28 @@ class Bench:
             self.measured_s += answer.reply.call_s if isinstance(answer.reply, OutputReply) else answer.reply.measured_s
         return answer.reply, answer
 
-    def output(self, case: Case, implementation: str) -> Path:
-        """Output of an implementation at a case, as a .npy file; made once."""
+    def output(self, case: Case, implementation: str) -> Output:
+        """Output of an implementation at a case; made once.
+
+        Raises
+        ------
+        CaseFailed
+            If the implementation gives none that can be read.
+        """
         key = (case.case_id, implementation)
         if key not in self._outputs:
             self.step(f"output of {implementation}")
-            path = self.scratch / f"output-{len(self._outputs)}.npy"
+            path = self.scratch / secrets.token_hex(8)
             try:
-                self.ask("output", OutputReply, case=case, implementation=implementation, output_path=str(path))
-                self._outputs[key] = path
+                asked = {"case": case, "implementation": implementation, "entropy": self.entropy}
+                self.ask("output", OutputReply, output_path=str(path), **asked)
+                self._outputs[key] = Output(path)
             except CaseFailed as failed:
                 self._outputs[key] = failed.failure
+            except (OSError, ValueError) as error:
+                self._outputs[key] = Failure(
+                    reason="wrong_output", message=f"the output cannot be read: {error}", arm=implementation
+                )
         found = self._outputs[key]
         if isinstance(found, Failure):
             raise CaseFailed(found)

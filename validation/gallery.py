@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,7 +37,7 @@ from validation.gallery_bench import (
 from validation.gallery_evidence import Evidence, Verdict, ask_gate, write_folder
 from validation.mutant import Mutant
 from validation.mutants import MUTANTS, STANDS_FOR
-from validation.records import Case, Memory, MutantResult, Provenance, Record, Scan, Timing, TimingPair
+from validation.records import Audit, Case, Memory, MutantResult, Provenance, Record, Scan, Timing, TimingPair
 from validation.sweeps import CANDIDATE
 from validation.tasks import CalibrateReply, Task
 
@@ -141,7 +141,8 @@ def _mutate(measuring: GalleryBench, control: Evidence, mutant: Mutant, shared: 
     name, standard = mutant.name, STANDS_FOR.get(mutant.name, mutant.name)
     changed: dict[str, Any] = {}
     if mutant.measured in ("timed", "metered"):
-        measuring.once(mutant, _PROCESS[mutant.kernel, mutant.measured])
+        audits = measuring.audits(mutant, _PROCESS[mutant.kernel, mutant.measured])
+        changed = _audited(control, mutant, audits)
     if name in measuring.refused:
         return msgspec.structs.replace(control, candidate=name, failure=measuring.refused[name])
     try:
@@ -174,6 +175,15 @@ def _mutate(measuring: GalleryBench, control: Evidence, mutant: Mutant, shared: 
     elif mutant.measured in ("record", "gallery"):
         return _falsify(msgspec.structs.replace(control, candidate=name), mutant)
     return msgspec.structs.replace(control, candidate=name, **changed)
+
+
+def _audited(control: Evidence, mutant: Mutant, audits: tuple[Audit, ...]) -> dict[str, Any]:
+    """Give the control's times or peaks, in whose first pair the candidate's results were found to be like that."""
+    kind: Literal["timing", "memory"] = "timing" if mutant.measured == "timed" else "memory"
+    figures: Any = getattr(control, kind)
+    first, *others = figures.pairs
+    first = msgspec.structs.replace(first, candidate=msgspec.structs.replace(first.candidate, audits=audits))
+    return {kind: msgspec.structs.replace(figures, pairs=(first, *others))}
 
 
 def _without_samples(timing: Timing) -> Timing:

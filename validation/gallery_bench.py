@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
+from validation.arms import metered, timed
 from validation.bench import Bench, CaseFailed
 from validation.broken_checkout import break_checkout
 from validation.calibration import check
-from validation.compare import compare
-from validation.measure import ATOL
+from validation.compare import ATOL, compare
 from validation.mutant import Mutant
 from validation.mutants import MUTANTS
+from validation.output import Output
 from validation.provenance import find_ptycho
 from validation.records import (
     ArmMemory,
     ArmTiming,
+    Audit,
     CalibrationCheck,
     Case,
     Comparison,
@@ -36,7 +39,7 @@ from validation.records import (
 )
 from validation.suite import SuiteOutcome, run_suite
 from validation.sweeps import make_case
-from validation.tasks import Action, CalibrateReply, CopyReply, MemoryReply, OutputReply, ProbeReply, Task, TimeReply
+from validation.tasks import CalibrateReply, CopyReply, OutputReply, ProbeReply, Task
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 HANG_TIMEOUT_S = 3.0
@@ -60,7 +63,7 @@ PLACED_PROMISED = make_case("reassembly", N=16, gridsize=1, batch=500, shape=(61
 _MAY_FAIL = frozenset(mutant.name for mutant in MUTANTS)
 
 ReplyOf = TypeVar("ReplyOf", CalibrateReply, ProbeReply)
-ArmReply = TypeVar("ArmReply", TimeReply, MemoryReply)
+Made = TypeVar("Made")
 
 
 def rounds(count: int, arms: Iterable[str], purpose: str) -> list[list[str]]:
@@ -88,7 +91,7 @@ class GalleryBench:
     def __init__(self, bench: Bench, candidate: str) -> None:
         self.bench = bench
         self.candidate = candidate
-        self._outputs: dict[tuple[str, str], Path] = {}
+        self._outputs: dict[tuple[str, str], Output] = {}
         # Mutants that gave no times or peaks, and why.
         self.refused: dict[str, Failure] = {}
 
@@ -106,10 +109,10 @@ class GalleryBench:
         """Give the output of an implementation; made once."""
         key = (case.case_id, name)
         if key not in self._outputs:
-            path = self.bench.scratch / f"gallery-{len(self._outputs)}.npy"
+            path = self.bench.scratch / secrets.token_hex(8)
             self.bench.ask("output", OutputReply, case=case, implementation=name, output_path=str(path))
-            self._outputs[key] = path
-        return np.load(self._outputs[key], mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            self._outputs[key] = Output(path)
+        return self._outputs[key].values
 
     def equivalence(self, case: Case, name: str, *, atol: float = ATOL, reference: str = "reference") -> Equivalence:
         """Compare an implementation, what stands for the reference, and the oracle, pairwise."""
@@ -131,12 +134,12 @@ class GalleryBench:
             reference_vs_oracle=comparison("oracle", "reference", ATOL),
         )
 
-    def _arm(self, action: Action, expected: type[ArmReply], case: Case, name: str) -> ArmReply | None:
+    def _arm(self, name: str, measure: Callable[[], Made]) -> Made | None:
         """Measure an arm in one process; ``None`` where it is a mutant that was refused, now or before."""
         if name in self.refused:
             return None
         try:
-            return self.bench.ask(action, expected, case=case, implementation=name, protocol=PROTOCOL)[0]
+            return measure()
         except CaseFailed as found:
             if name not in _MAY_FAIL:
                 raise
@@ -165,9 +168,10 @@ class GalleryBench:
         for number, order in enumerate(rounds(PROTOCOL.replicates, arms, case.case_id + reference), 1):
             self.bench.step(f"{case.case_id}: round {number} of {PROTOCOL.replicates}")
             for place, arm in enumerate(order):
-                reply = self._arm("time", TimeReply, case, str(noise) if arm == again else arm)
-                if reply is not None:
-                    arms[arm].append(reply.timing)
+                name = str(noise) if arm == again else arm
+                found = self._arm(name, partial(timed, self.bench, case, name))
+                if found is not None:
+                    arms[arm].append(found[0])
                     places[arm].append(place)
         copies, _ = self.bench.ask("copy", CopyReply, case=case, protocol=PROTOCOL)
 
@@ -206,11 +210,11 @@ class GalleryBench:
         for number, order in enumerate(rounds(PROTOCOL.memory_pairs, peaks, case.case_id + reference), 1):
             self.bench.step(f"{case.case_id}: memory, round {number} of {PROTOCOL.memory_pairs}")
             for name in order:
-                reply = self._arm("memory", MemoryReply, case, name)
-                if reply is not None:
-                    peaks[name].append(reply.memory)
-                    meters.add(reply.meter)
-                    output_bytes = reply.output_bytes
+                found = self._arm(name, partial(metered, self.bench, case, name))
+                if found is not None:
+                    peaks[name].append(found[0])
+                    meters.add(found[1].meter)
+                    output_bytes = found[1].output_bytes
         return {
             name: Memory(
                 meter=" and ".join(sorted(meters)),
@@ -250,13 +254,15 @@ class GalleryBench:
             found = pool.map(lambda flag: run_suite(checkout, flag, origin.threads, self.bench.timeout_s), flags)
             return tuple(zip(flags, found, strict=True))
 
-    def once(self, mutant: Mutant, case: Case) -> None:
-        """Time or meter a mutant in one process, which is to refuse it."""
-        self.bench.step(f"{mutant.measured} process of {mutant.name}")
+    def audits(self, mutant: Mutant, case: Case) -> tuple[Audit, ...]:
+        """Time or meter a mutant in one process; what the parent found of its results, where it was not refused."""
+        name = mutant.name
+        self.bench.step(f"{mutant.measured} process of {name}")
         if mutant.measured == "timed":
-            self._arm("time", TimeReply, case, mutant.name)
-        else:
-            self._arm("memory", MemoryReply, case, mutant.name)
+            time = self._arm(name, partial(timed, self.bench, case, name))
+            return time[0].audits if time else ()
+        memory = self._arm(name, partial(metered, self.bench, case, name))
+        return memory[0].audits if memory else ()
 
     def failure(self, mutant: Mutant) -> Failure:
         """Let a mutant fail in a child of its own, and give what the runner made of it."""

@@ -5,7 +5,6 @@ Whatever happens to an item becomes its line. ``head`` holds the fields that eve
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -33,16 +32,6 @@ from validation.tasks import CalibrateReply, ProbeReply, Task
 
 SUITE_TIMEOUT_S = 1200.0
 GALLERY_ATTEMPTS = 2
-_CHUNK_BYTES = 1 << 20
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _outputs_sha256(bench: Bench, item: CaseItem, measurement: Measurement | None) -> dict[str, str]:
@@ -52,7 +41,7 @@ def _outputs_sha256(bench: Bench, item: CaseItem, measurement: Measurement | Non
     names = [item.candidate, ORACLE]
     if measurement.equivalence.candidate_vs_reference is not None:
         names.append(REFERENCE)
-    return {name: file_sha256(bench.output(item.planned.case, name)) for name in names}
+    return {name: bench.output(item.planned.case, name).sha256() for name in names}
 
 
 def case_line(bench: Bench, item: CaseItem, memory_limit_bytes: int | None, head: dict[str, Any]) -> CaseResult:

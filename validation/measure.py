@@ -6,36 +6,20 @@ candidates.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import msgspec
-import numpy as np
 
 from validation.bench import ORACLE, REFERENCE, Bench, CaseFailed
-from validation.compare import compare
+from validation.compare import ATOL, compare
 from validation.peaks import measure_memory
 from validation.records import Case, Check, Comparison, Equivalence, Failure, Measurement
 from validation.sweeps import PlannedCase
 from validation.times import measure_timing
 
-# What SPEC promises for every case: absolute, with a relative tolerance of zero.
-ATOL = 1e-6
-
-
-def _load(path: Path, implementation: str) -> np.ndarray[Any, Any]:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        raise CaseFailed(
-            Failure(reason="wrong_output", message=f"the output cannot be read: {error}", arm=implementation)
-        ) from None
-
 
 def _compare(bench: Bench, case: Case, expected: str, actual: str) -> Comparison:
     found = compare(
-        _load(bench.output(case, expected), expected),
-        _load(bench.output(case, actual), actual),
+        bench.output(case, expected).values,
+        bench.output(case, actual).values,
         expected_name=expected,
         actual_name=actual,
         atol=ATOL,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+import msgspec
+
+from validation.arms import metered
 from validation.bench import REFERENCE, Bench, CaseFailed
 from validation.records import Memory, MemoryPair, Timeline
 from validation.sweeps import PlannedCase
@@ -22,7 +25,8 @@ def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory
     def peak(number: int, arm: str) -> Callable[[Bench], MemoryReply]:
         def job(on: Bench) -> MemoryReply:
             on.step(f"memory pair {number} of {count}")
-            return on.ask("memory", MemoryReply, case=case, implementation=arm, protocol=on.protocol)[0]
+            memory, reply = metered(on, case, arm)
+            return msgspec.structs.replace(reply, memory=memory)
 
         return job
 

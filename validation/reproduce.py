@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from validation.runner import LocalExecutor, Mode, worker_environment
 from validation.scans import materialise
 from validation.sweeps import PROTOCOL, parse_case_id
 
+_ENTROPY = re.compile("[0-9a-f]{1,64}")
 THREADS = "TF_NUM_INTRAOP_THREADS"
 
 
@@ -91,6 +93,7 @@ def reproduce(
     start: Mode,
     timeout_s: float,
     probe: str | None = None,
+    entropy: str | None = None,
 ) -> Reproduced:
     """Rerun one case for one candidate, with the threads of the run and a limit on its memory.
 
@@ -111,6 +114,8 @@ def reproduce(
     timeout_s : float
     probe : str, optional
         A probe to ask at the case, instead of the comparison of outputs.
+    entropy : str, optional
+        Hexadecimal digits that a timed or metered call drew: its inputs are made again, instead of the case's own.
 
     Raises
     ------
@@ -118,6 +123,8 @@ def reproduce(
         If the id is none, the scan is not the run's, or the kernel has no such probe.
     """
     case = parse_case_id(case_id)
+    if entropy is not None and not _ENTROPY.fullmatch(entropy):
+        raise UsageError(f"--entropy must be hexadecimal digits as a result line holds them, got {entropy!r}")
     if probe is not None and probe not in probes.names(case.kernel):
         raise UsageError(
             f"--probe of {case.kernel} must be one of {', '.join(probes.names(case.kernel))}, got {probe!r}"
@@ -152,6 +159,7 @@ def reproduce(
             protocol=PROTOCOL,
             scratch=Path(name),
             timeout_s=timeout_s,
+            entropy=entropy,
         )
         equivalence, failure, probed = None, None, None
         files: tuple[str, ...] = ()

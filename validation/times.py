@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+from validation.arms import timed
 from validation.bench import REFERENCE, Bench
 from validation.records import ArmTiming, Case, Kernel, Order, Timing, TimingPair
 from validation.sweeps import PlannedCase, noise_pairs, replicates
-from validation.tasks import CopyReply, TimeReply
+from validation.tasks import CopyReply
 
 # What SPEC promises of either kernel in first and in warm calls; an extension is measured where it is undecided.
 PROMISED_SPEEDUPS: dict[Kernel, tuple[float | None, float | None]] = {
@@ -56,8 +57,7 @@ def _pair(bench: Bench, case: Case, first_order: Order, reference: str, candidat
     others = 0.0
     for arm in order:
         before, started = busy_s(), time.monotonic()
-        reply, answer = bench.ask("time", TimeReply, case=case, implementation=arms[arm], protocol=bench.protocol)
-        timings[arm] = reply.timing
+        timings[arm], answer = timed(bench, case, arms[arm])
         wall_s, after = time.monotonic() - started, busy_s()
         if before is not None and after is not None:
             others = max(others, (after - before - answer.cpu_s) / max(wall_s, 1e-9))

@@ -58,10 +58,7 @@ def save(
     if comparison.worst_index is None:
         return None
     names = {"reference": comparison.expected, "candidate": candidate, "oracle": ORACLE}
-    cut = {
-        role: _cut(case, np.load(bench.output(case, name), mmap_mode="r"), comparison.worst_index)
-        for role, name in names.items()
-    }
+    cut = {role: _cut(case, bench.output(case, name).values, comparison.worst_index) for role, name in names.items()}
     cut["difference"] = cut["candidate"] - cut["reference"]
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{file_stem(case, candidate)}.npz"

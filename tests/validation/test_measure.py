@@ -8,6 +8,7 @@ from tests.validation.builders import SCAN
 from validation import catalogue, law, listing, measure, peaks, times
 from validation.bench import ORACLE, REFERENCE, Bench
 from validation.demo_scan import write_demo_scan
+from validation.output import Output
 from validation.plan import CaseItem
 from validation.records import ArmTiming, Protocol, TimingPair
 from validation.runner import LocalExecutor
@@ -107,7 +108,7 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=5)
     asked = []
     monkeypatch.setattr(
-        measure, "undecided", lambda kernel, pairs, noise, margin: asked.append(len(pairs)) or open_question
+        times, "undecided", lambda kernel, pairs, noise, margin: asked.append(len(pairs)) or open_question
     )
     timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (len(timing.pairs), len(timing.noise_pairs)) == (expected, expected)
@@ -117,7 +118,7 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
 
 def test_context_is_not_extended(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
-    monkeypatch.setattr(measure, "undecided", lambda *arguments: True)
+    monkeypatch.setattr(times, "undecided", lambda *arguments: True)
     assert not times.measure_timing(bench, context_case(), "batched").extended
 
 
@@ -177,9 +178,11 @@ def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_
     candidate = reference.copy()
     candidate[2, 1] += nudge
     arrays = {"oracle": oracle, "reference": reference, "batched": candidate}
+    outputs = {}
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
-    monkeypatch.setattr(bench, "output", lambda case, name: tmp_path / f"{name}.npy")
+        outputs[name] = Output(tmp_path / f"{name}.npy")
+    monkeypatch.setattr(bench, "output", lambda case, name: outputs[name])
     case = context_case().case
     compared = []
     compare = measure.compare
@@ -197,7 +200,7 @@ def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkey
     monkeypatch.setattr(
         bench, "ask", lambda action, *rest, **fields: asked.append(action) or ask(action, *rest, **fields)
     )
-    monkeypatch.setattr(measure, "busy_s", lambda: None)  # what else runs here repeats no replicate
+    monkeypatch.setattr(times, "busy_s", lambda: None)  # what else runs here repeats no replicate
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=1, samples=1)
     times.measure_timing(bench, context_case(context=False), "batched")
     assert asked == ["copy", "time", "time", "copy", "time", "time", "copy"]
@@ -241,7 +244,7 @@ def test_few_switches_in_a_short_time_say_nothing():
 def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500, 500, *[0] * 20])
-    monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
+    monkeypatch.setattr(times, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
     timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (2, 0)
     both = (*timing.pairs, *timing.noise_pairs)
@@ -252,7 +255,7 @@ def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkey
 def test_replicates_that_stay_contended_are_counted_as_kept(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500] * 5 + [0] + [500] * 20)
-    monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
+    monkeypatch.setattr(times, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
     timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (3, 5)
     assert len(timing.pairs) + len(timing.noise_pairs) == 6

@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
                 timeout_s=60.0,
             )
             case = make_case("patch_extraction", N=8, gridsize=2, batch=3, shape=(30, 41), pattern="fermat", seed=seed)
-            outputs.append(bench.output(case, "batched").read_bytes())
+            outputs.append(bench.output(case, "batched").values.tobytes())
     assert outputs[0] == outputs[1]
     assert outputs[0] != outputs[2]
 

@@ -166,36 +166,34 @@ def encoder_replaced(**arguments: Any) -> Any:
     return slowly(arguments)
 
 
-def _reply_path() -> str | None:
-    """Find in the frames above where the reply belongs."""
+def _request() -> Any:
+    """Find in the frames above what was asked, and where the reply belongs."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        path = getattr(frame.f_locals.get("request"), "reply_path", None)
-        if path is not None:
-            return str(path)
+        found = frame.f_locals.get("request")
+        if hasattr(found, "reply_path"):
+            return found
         frame = frame.f_back
     return None
 
 
 def forged_reply(**arguments: Any) -> Any:
     """Kind 11: the cheat writes a whole reply by itself and leaves."""
-    path = _reply_path()
-    if path is not None:
+    request = _request()
+    if request is not None:
         import msgspec
 
-        from validation.records import ArmTiming
-        from validation.tasks import TimeReply
-
-        seconds = (1e-3,) * 5
-        timing = ArmTiming(
-            implementation="forged",
-            first_call_s=1e-3,
-            samples_s=seconds,
-            calls_per_sample=12,
-            involuntary_switches=0,
-        )
-        with open(path, "wb") as file:
-            file.write(msgspec.json.encode(TimeReply(timing=timing)))
+        seconds = [1e-3] * 5
+        timing = {
+            "implementation": request.task.implementation,
+            "first_call_s": 1e-3,
+            "samples_s": seconds,
+            "calls_per_sample": 12,
+            "involuntary_switches": 0,
+        }
+        calls = {"calls_s": [1e-3] * 63, "processor_s": 0.06, "small": [], "kept": []}
+        with open(request.reply_path, "wb") as file:
+            file.write(msgspec.json.encode({"action": "time", "timing": timing, "calls": calls}))
         os._exit(0)
     return slowly(arguments)
 
