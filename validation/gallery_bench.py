@@ -42,6 +42,8 @@ from validation.sweeps import make_case
 from validation.tasks import CalibrateReply, CopyReply, OutputReply, ProbeReply, Task
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
+# Enough for a mutant that is refused in one process.
+ONCE = msgspec.structs.replace(PROTOCOL, samples=3, min_sample_s=0.0)
 HANG_TIMEOUT_S = 3.0
 # What a child of the memory hog may take above its start.
 HOG_LIMIT_BYTES = 600 * 2**20
@@ -258,10 +260,12 @@ class GalleryBench:
         """Time or meter a mutant in one process; what the parent found of its results, where it was not refused."""
         name = mutant.name
         self.bench.step(f"{mutant.measured} process of {name}")
+        bench = self.bench.beside(self.bench.executor, self.bench.scratch)
+        bench.protocol = ONCE
         if mutant.measured == "timed":
-            time = self._arm(name, partial(timed, self.bench, case, name))
+            time = self._arm(name, partial(timed, bench, case, name))
             return time[0].audits if time else ()
-        memory = self._arm(name, partial(metered, self.bench, case, name))
+        memory = self._arm(name, partial(metered, bench, case, name))
         return memory[0].audits if memory else ()
 
     def failure(self, mutant: Mutant) -> Failure:

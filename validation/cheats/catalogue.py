@@ -77,11 +77,13 @@ CHEATS: tuple[Mutant, ...] = (
     _hungry(5, "caching:kept_by_content", "hungry, and the result kept by content: the second call costs nothing"),
     _probed(5, "caching:kept_by_a_corner", "impulse_matrix", "the result kept by the first elements of the inputs"),
     _slow(6, "laziness:works_ahead", "the first call does the work of all that are known to come"),
+    _slow(6, "inside:works_in_the_collector", "the work is done when garbage is collected, before the clock starts"),
+    _slow(6, "inside:works_for_the_spots", "the work is done while the inputs are looked at, before the clock starts"),
     _slow(7, "caching:kept_on_disk", "results kept in a folder for all processes"),
     _slow(7, "caching:kept_in_shared_memory", "results kept in shared memory for all processes"),
     _slow(8, "slow_import:imported_slowly", "the work is done when the module is imported", "cold_speed"),
     _refused(9, "clocks:slow_clock", TAMPERED, "the clocks of the module `time` run 200 times slower"),
-    _refused(9, "clocks:clock_of_one_thread", TAMPERED, "the clock's machine code sees one thread, another one works"),
+    _refused(9, "clocks:clock_in_machine_code", TAMPERED, "the clocks stay; what they point to in memory is slower"),
     _refused(9, "inside:clock_of_the_watch", TAMPERED, "the clock is exchanged in the object that keeps it"),
     _refused(9, "inside:short_clock_of_the_watch", TAMPERED, "the same, for work of a millisecond"),
     _refused(10, "inside:answers_the_draw", TAMPERED, "idle; what is drawn of the result is computed after the draw"),
@@ -89,7 +91,7 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(10, "inside:snapshot_replaced", WRONG, "what compares with the snapshot of the instruments says yes"),
     _refused(10, "clocks:checker_replaced", WRONG, "the functions that check a timed call say yes"),
     _refused(10, "clocks:oracle_replaced", WRONG, "the oracle in the process says what the cheat says"),
-    _refused(10, "clocks:comparison_replaced", WRONG, "NumPy finds no difference, whoever asks"),
+    _refused(10, "clocks:comparison_replaced", TAMPERED, "NumPy finds no difference, whoever asks"),
     _refused(
         10, "clocks:meter_replaced", TAMPERED, "the reader of the memory mark always says the same", measured="metered"
     ),

@@ -1,7 +1,8 @@
-"""What measures is reached through the stack and changed as an object, where no module shows it (kinds 9 to 11)."""
+"""What measures is reached through the stack and changed as an object, where no module shows it (kinds 6, 9 to 11)."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FrameType
 from typing import Any
@@ -17,7 +18,7 @@ def _watch() -> Any:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         found = frame.f_locals.get("self")
-        if type(found).__name__ == "Watch":
+        if hasattr(found, "_instruments"):
             return found
         frame = frame.f_back
     return None
@@ -83,3 +84,47 @@ def part_replaced(**arguments: Any) -> Any:
 
         watch.__class__ = Kept
     return nothing(arguments)
+
+
+def _ahead() -> None:
+    """Compute what the call that is being prepared will be asked for, and keep it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "call" and "arguments" in frame.f_locals and "taken" not in frame.f_locals:
+            arguments = frame.f_locals["arguments"]
+            if _taken.get("ahead", (None,))[0] != id(arguments["global_offsets"]):
+                _taken["ahead"] = id(arguments["global_offsets"]), slowly(arguments)
+        frame = frame.f_back
+
+
+def _prepared(arguments: Any) -> Any:
+    name, found = _taken.pop("ahead", (None, None))
+    return found if name == id(arguments["global_offsets"]) else slowly(arguments)
+
+
+def works_in_the_collector(**arguments: Any) -> Any:
+    """Kind 6: the garbage collector is run before the clock starts, and calls what the cheat left there."""
+    if "collector" not in _taken:
+        _taken["collector"] = lambda phase, info: _ahead() if phase == "start" else None
+        gc.callbacks.append(_taken["collector"])
+    return _prepared(arguments)
+
+
+class _Busy:
+    """A generator of random numbers that does other work as well."""
+
+    def __init__(self, true: Any) -> None:
+        self.true = true
+
+    def integers(self, *given: Any) -> Any:
+        _ahead()
+        return self.true.integers(*given)
+
+
+def works_for_the_spots(**arguments: Any) -> Any:
+    """Kind 6: where the inputs are looked at before the clock starts, the cheat's random numbers are drawn."""
+    watch = _watch()
+    if watch is not None and "spots" not in _taken:
+        _taken["spots"] = watch._private
+        watch._private = _Busy(watch._private)
+    return _prepared(arguments)

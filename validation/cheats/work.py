@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from time import monotonic
+from time import CLOCK_MONOTONIC, clock_gettime
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,23 @@ def right(arguments: Arguments) -> NDArray[np.complex64]:
     return compute(**arguments)
 
 
+def now() -> float:
+    """Give the system's clock, seconds, whatever a cheat did to the others."""
+    return clock_gettime(CLOCK_MONOTONIC)
+
+
 def wait(seconds: float) -> None:
     """Keep a processor busy for so long."""
-    end = monotonic() + seconds
-    while monotonic() < end:
+    end = now() + seconds
+    while now() < end:
         pass
 
 
 def slowly(arguments: Arguments) -> NDArray[np.complex64]:
     """Give the result after `WORK_S`, or later where it takes longer."""
-    end = monotonic() + WORK_S
+    end = now() + WORK_S
     out = right(arguments)
-    wait(end - monotonic())
+    wait(end - now())
     return out
 
 
