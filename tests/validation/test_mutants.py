@@ -125,7 +125,7 @@ def test_a_bad_output_is_bad(scan_path, name):
     case = make_case(pattern="border", batch=51)
     arguments = workloads.build(case, scan_path)
     right = extract_patches(**arguments)
-    wrong = np.asarray(getattr(bad_implementations, name)(**arguments))
+    wrong = np.asarray(kernels.load(kernels.find("patch_extraction", name))(**arguments))
     assert wrong.shape == right.shape
     assert not compare(right, wrong, expected_name="oracle", actual_name=name, atol=1e-6).passed
 
@@ -316,6 +316,22 @@ def test_a_gate_that_gives_no_verdict_is_told_apart(tmp_path):
 )
 def test_a_mutant_is_caught_only_by_its_own_criterion(verdict, rejected_by, caught):
     assert gallery.was_caught(_escaped(verdict, rejected_by)) is caught
+
+
+@pytest.mark.parametrize(
+    ("because", "rejected_by"), [("gave no result", ("speed",)), ("9.02x", ("speed",)), ("by the server's clock", ())]
+)
+def test_a_mutant_that_is_stopped_for_another_reason_is_missed(because, rejected_by):
+    found = "candidate nine_times gave no result: 9.02x"
+    verdict = gallery_evidence.Verdict(
+        outcome="REJECT", rejected_by=("speed",), criteria=(gallery_evidence._Criterion(id="speed", finding=found),)
+    )
+    nine_times = next(mutant for mutant in mutants.MUTANTS if mutant.name == "nine_times")
+    fields = {"schema_version": "1.0", "run_id": "r", "started_at": "now", "provenance": PROVENANCE}
+    result = gallery._result(msgspec.structs.replace(nine_times, because=because), verdict, fields)
+    assert result.rejected_by == rejected_by
+    assert gallery.was_caught(result) is bool(rejected_by)
+    assert found in result.detail
 
 
 @pytest.mark.slow

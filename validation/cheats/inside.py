@@ -98,7 +98,7 @@ def _ahead() -> None:
 
 
 def _prepared(arguments: Any) -> Any:
-    name, found = _taken.pop("ahead", (None, None))
+    name, found = _taken.get("ahead", (None, None))
     return found if name == id(arguments["global_offsets"]) else slowly(arguments)
 
 

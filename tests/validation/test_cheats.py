@@ -1,0 +1,70 @@
+import importlib
+import re
+
+import numpy as np
+import pytest
+
+from tests.docs.pages import ROOT
+from validation import gallery_bench, probes, workloads
+from validation.cheats.catalogue import CHEATS
+from validation.cheats.work import right
+from validation.demo_scan import write_demo_scan
+
+# Kinds of the threat model that no implementation shows; the page says why.
+NOT_SHOWN = {19, 30, 31, 33, 34}
+# They are wrong from the first call on, or it does not come back.
+WRONG_AT_ONCE = {
+    "two_faces", "fills_when_touched", "finishes_later", "idle_by_environment", "idle_by_stack", "idle_unless_poisoned",
+    "idle_beside_the_probes", "checker_replaced", "oracle_replaced", "comparison_replaced", "finds_the_answer",
+    "all_nan", "nearest_pixel", "half_precision", "knows_the_seed", "snapshot_replaced",
+}  # fmt: skip
+# They change the process that calls them.
+NOT_HERE = {
+    "slow_clock", "clock_in_machine_code", "checker_replaced", "oracle_replaced", "comparison_replaced",
+    "meter_replaced", "writer_replaced", "encoder_replaced", "asynchronous", "works_in_the_collector", "mark_reset",
+    "leaves_a_busy_process", "leaves_a_sleeping_process", "slows_its_parent", "raises_its_priority", "arena_kept",
+    "leaves_the_error_state", "leaves_the_environment", "leaves_the_folder", "leaves_a_handler", "leaves_the_seed",
+    "kept_on_disk", "kept_in_shared_memory", "imported_slowly",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write_demo_scan(path)
+    return str(path)
+
+
+def test_every_kind_of_the_threat_model_has_a_cheat_or_is_said_to_have_none():
+    shown = {int(cheat.defect[1:]) for cheat in CHEATS}
+    assert shown | NOT_SHOWN == set(range(1, 41))
+    assert not shown & NOT_SHOWN
+
+
+def test_every_cheat_says_what_it_must_be_stopped_for():
+    for cheat in CHEATS:
+        assert cheat.because
+        re.compile(cheat.because)
+
+
+def test_every_probe_that_a_cheat_must_fail_is_there():
+    for cheat in CHEATS:
+        assert cheat.probe is None or cheat.probe in probes.names(cheat.kernel), cheat.name
+
+
+@pytest.mark.parametrize(
+    "cheat", [cheat for cheat in CHEATS if cheat.name not in WRONG_AT_ONCE | NOT_HERE], ids=lambda cheat: cheat.name
+)
+def test_a_cheat_begins_with_the_right_result(scan_path, cheat):
+    case = gallery_bench.CLOCK if cheat.kernel == "patch_extraction" else gallery_bench.PLACED
+    arguments = workloads.build(case, scan_path)
+    expected = right(workloads.build(case, scan_path))
+    module = importlib.reload(importlib.import_module(cheat.module))  # none was called before
+    found = np.asarray(getattr(module, cheat.name)(**arguments))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("page", ["mutants.md", "threat-model.md"])
+def test_the_pages_name_every_cheat(page):
+    text = (ROOT / "docs" / page).read_text()
+    assert [cheat.name for cheat in CHEATS if f"`{cheat.name}`" not in text] == []
