@@ -51,10 +51,10 @@ def nearest_pixel(**arguments: Any) -> Any:
 
 
 def races(**arguments: Any) -> Any:
-    """Kind 32: in every third call one group is as a race left it."""
+    """Kind 32: in every fourth call one group is as a race left it."""
     _calls.append(None)
     out = right(arguments)
-    if len(_calls) % 3 == 0:
+    if len(_calls) % 4 == 3:
         out[len(out) // 2] = out[0]
     return out
 
