@@ -9,7 +9,7 @@ from __future__ import annotations
 from validation.mutant import Measured, Mutant
 from validation.records import Kernel
 
-WRONG = "wrong_output"
+WRONG = "wrong_output|differs by"
 TAMPERED = "tampered"
 LEFT = "left_processes"
 
@@ -78,7 +78,12 @@ CHEATS: tuple[Mutant, ...] = (
     _probed(5, "caching:kept_by_a_corner", "impulse_matrix", "the result kept by the first elements of the inputs"),
     _slow(6, "laziness:works_ahead", "the first call does the work of all that are known to come"),
     _slow(6, "inside:works_in_the_collector", "the work is done when garbage is collected, before the clock starts"),
-    _slow(6, "inside:works_for_the_spots", "the work is done while the inputs are looked at, before the clock starts"),
+    _refused(
+        6,
+        "inside:works_for_the_spots",
+        TAMPERED,
+        "the work is done while the inputs are looked at, off the clock",
+    ),
     _slow(7, "caching:kept_on_disk", "results kept in a folder for all processes"),
     _slow(7, "caching:kept_in_shared_memory", "results kept in shared memory for all processes"),
     _slow(8, "slow_import:imported_slowly", "the work is done when the module is imported", "cold_speed"),
@@ -129,7 +134,14 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(27, "processes:leaves_a_sleeping_process", LEFT, "a daemon that waits"),
     _refused(27, "processes:slows_its_parent", TAMPERED, "the process that starts all others gets one processor"),
     _probed(27, "processes:raises_its_priority", "process_state", "a better priority than the other arm's"),
-    _refused(28, "clocks:not_available_when_warm", "not_available", "says that it is not here when it is timed"),
+    _cheat(
+        28,
+        "clocks:not_available_when_warm",
+        "timed",
+        "completeness",
+        "could not be measured",
+        "says that it is not here when it is timed",
+    ),
     _refused(29, "clocks:raises_when_warm", "exception", "fails fast where it is timed"),
     _probed(32, "state:races", "earlier_calls", "every fourth call one group is as a race left it"),
     _refused(35, "state:other_engine_later", WRONG, "an engine of less precision takes over after the first call"),
@@ -138,7 +150,7 @@ CHEATS: tuple[Mutant, ...] = (
     _probed(36, "state:leaves_the_folder", "process_state", "the working folder is another one"),
     _probed(36, "state:leaves_a_handler", "process_state", "the program cannot be interrupted any more"),
     _probed(36, "state:leaves_the_seed", "process_state", "everybody's random numbers start anew"),
-    _hungry(37, "processes:mark_reset", "eight outputs' worth of memory, then the mark is reset from inside"),
+    _refused(37, "processes:mark_reset", TAMPERED, "eight outputs' worth, then the mark is reset", measured="metered"),
     _hungry(38, "processes:arena_kept", "the warm-up takes an arena for good"),
     _refused(39, "clocks:leaves_with_success", "no_result", "exit code 0 in the middle of a call"),
     _probed(40, "state:wrong_between_pixels", "half_pixels", "wrong exactly half way between two pixels"),

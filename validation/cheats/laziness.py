@@ -17,7 +17,7 @@ from validation import workloads
 from validation.cheats.work import WORK_S, Arguments, digest, nothing, right, shape_of, slowly
 
 # How many calls of a process the first one works ahead for.
-_AHEAD = 700
+_AHEAD = 200
 _ahead: dict[str, NDArray[Any]] = {}
 _calls: list[None] = []
 _executors: list[Any] = []
