@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from reports.figure import BAND, CANDIDATE, GRID, INK, LIMIT, MUTED, PAPER, REFERENCE, Plot, case_label, drawing, to_svg
 from reports.policy import Policy
 from reports.records import CaseResult, Run
-from reports.statistics import PeakRatio, Speedup, peak_ratio, speedup, timing_faults
+from reports.statistics import PeakRatio, can_be_shown, peak_ratio, speedup
+from reports.times import Speedup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +33,7 @@ def timed(run: Run) -> Timings:
         timing = line.measurement.timing if line.measurement else None
         if timing is None or line.role != "candidate" or line.candidate != run.manifest.candidate:
             continue
-        if timing_faults(
-            timing, min_replicates=1, min_noise_pairs=1, min_samples=1, min_sample_s=0.0, long_call_s=math.inf
-        ):
+        if not can_be_shown(timing):
             continue
         found.append((line, speedup(timing, "warm"), speedup(timing, "cold")))
     judged = (run.manifest.reference_case_id, run.manifest.reassembly_case_id)
