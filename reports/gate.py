@@ -23,6 +23,8 @@ CRITERIA: tuple[Callable[[Context], Criterion], ...] = (
     evidence_criteria.suite,
 )
 
+OLD_RULE = "times are judged by the rule of their schema {}: the worst replicate pairs less the worst A/A pair"
+
 
 def count(run: Run) -> Counts:
     """Count the lines of a run against its plan."""
@@ -101,4 +103,5 @@ def judge(run: Run, policy: Policy, folder: str = "DIR") -> Verdict:
         versions=origin.versions,
         counts=count(run),
         criteria=criteria,
+        rule=OLD_RULE.format(manifest.schema_version) if manifest.is_paired else None,
     )

@@ -340,6 +340,30 @@ def present_run(run: Run | None = None, **reference: Any) -> Run:
     )
 
 
+# Times of runs of the present schema, by what they show.
+APART: dict[str, dict[str, Timing]] = {
+    "all is well": {"timing": apart_timing()},
+    "extended, one of fourteen loops and thirteen of the candidate are outvoted": {
+        "timing": apart_timing((0.5,) + (4.0,) * 13, (0.1,) * 43 + (1.0,) * 13, extended=True)
+    },
+    "five slow processes of the candidate": {"timing": apart_timing(candidate_s=(0.1,) * 23 + (1.0,) * 5)},
+    "six slow processes of the candidate": {"timing": apart_timing(candidate_s=(0.1,) * 22 + (1.0,) * 6)},
+    "one loop as quick as the candidate": {"timing": apart_timing((0.1,) + (4.0,) * 6)},
+    "exactly the promise": {"timing": apart_timing((1.0,) * 7)},
+    "nine times": {"timing": apart_timing((0.9,) * 7)},
+    "a bias of 3 per cent": {"timing": apart_timing((1.02,) * 7, (0.1, 0.103) * 14)},
+    "a biased instrument": {"timing": apart_timing(candidate_s=(0.1, 0.106) * 14)},
+    "disturbed processes kept": {"timing": apart_timing((1.9,) * 7, contended_kept=2)},
+    "disturbed processes kept, twice the margin": {"timing": apart_timing((2.1,) * 7, contended_kept=2)},
+    "too few loops": {"timing": apart_timing((4.0,) * 6)},
+    "too few of the candidate": {"timing": apart_timing(candidate_s=(0.1,) * 26)},
+    "one without a neighbour": {"timing": apart_timing(candidate_s=(0.1,) * 29)},
+    "more than declared": {"timing": apart_timing((4.0,) * 8, (0.1,) * 32)},
+    "half an extension": {"timing": apart_timing((4.0,) * 13, (0.1,) * 54, extended=True)},
+    "timed in pairs": {"timing": timing()},
+}
+
+
 def quick_run(**reference: Any) -> Run:
     small = case(batch=25)
     lines: list[ResultLine] = [calibration(), reference_result(small, **reference)]
