@@ -94,6 +94,8 @@ def median_bounds(values: Any, first: int, error: float) -> Interval:
 def bias(candidates: Any) -> Any:
     """Give how far ln(A/A') of neighbours surely is from 0 in the median; 0 where its interval holds 0.
 
+    0, too, of fewer pairs than a look needs: their range says nothing for sure.
+
     Parameters
     ----------
     candidates : array_like, shape (..., m)
@@ -103,7 +105,7 @@ def bias(candidates: Any) -> Any:
 
     values = np.log(np.asarray(candidates, float))
     paired = values.shape[-1] // 2 * 2
-    if not paired:
+    if paired < 2 * NOISE_PAIRS:
         return np.zeros(values.shape[:-1])
     found = median_bounds(values[..., 0:paired:2] - values[..., 1:paired:2], NOISE_PAIRS, NOISE_ERROR)
     return np.maximum(0.0, np.maximum(found.lower, -found.upper))

@@ -117,6 +117,7 @@ def test_the_ratio_of_known_times_is_known() -> None:
 @pytest.mark.parametrize(("second", "bias"), [(1.0, 0.0), (1.1, np.log(1.1)), (1 / 1.1, np.log(1.1))])
 def test_neighbours_of_which_the_second_differs_show_the_bias_of_the_instrument(second: float, bias: float) -> None:
     assert medians.bias([1.0, second] * 14) == pytest.approx(bias)
+    assert medians.bias([1.0, second] * 13) == 0.0  # too few to tell
 
 
 def test_the_bias_of_noise_is_nearly_always_none() -> None:
