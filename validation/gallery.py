@@ -33,7 +33,7 @@ from validation.gallery_bench import (
 )
 from validation.gallery_evidence import Evidence, Verdict, ask_gate, write_folder
 from validation.mutants import MUTANTS, STANDS_FOR, Mutant
-from validation.records import MutantResult, Provenance, Record, Scan, Timing, TimingPair
+from validation.records import MutantResult, Provenance, Record, Scan, Timing
 from validation.sweeps import CANDIDATE
 from validation.tasks import CalibrateReply, Task
 
@@ -82,19 +82,14 @@ def _measure_shared(measuring: GalleryBench, chosen: list[Mutant]) -> _Shared:
     timed = tuple(
         STANDS_FOR.get(mutant.name, mutant.name) for mutant in chosen if mutant.measured in ("clock", "promise")
     )
-    clock = measuring.timings(
-        MAIN, "lasts_200_ms", ("lasts_10_ms", "lasts_5_ms", *dict.fromkeys(timed)), noise="lasts_10_ms"
-    )
+    clock = measuring.timings(MAIN, "lasts_200_ms", tuple(dict.fromkeys(("lasts_10_ms", "lasts_5_ms", *timed))))
     memory = measuring.memories(MAIN, "reference", (candidate, *named("memory")))
     if named("memory", "reassembly"):
         memory |= measuring.memories(PLACED, "reference", named("memory", "reassembly"))
     if named("held"):
         memory |= measuring.memories(MAIN, "holds_100_mib", ("holds_105_mib", "holds_130_mib"))
     slow = named("speed")
-    floor = clock["lasts_10_ms"].noise_pairs
-    return _Shared(
-        clock=clock, memory=memory, slow=measuring.timings(SLOW, "reference", slow, noise=floor) if slow else {}
-    )
+    return _Shared(clock=clock, memory=memory, slow=measuring.timings(SLOW, "reference", slow) if slow else {})
 
 
 def _candidate_of(kernel: str, candidate: str) -> str:
@@ -162,13 +157,11 @@ def _mutate(measuring: GalleryBench, control: Evidence, mutant: Mutant, shared: 
 
 
 def _without_samples(timing: Timing) -> Timing:
-    pair = timing.pairs[0]
-    bare = TimingPair(
-        order=pair.order,
-        reference=msgspec.structs.replace(pair.reference, samples_s=pair.reference.samples_s[:1]),
-        candidate=msgspec.structs.replace(pair.candidate, samples_s=pair.candidate.samples_s[:1]),
+    references, candidates = (
+        tuple(msgspec.structs.replace(arm, samples_s=arm.samples_s[:1]) for arm in arms)
+        for arms in (timing.references[:1], timing.candidates[:1])
     )
-    return msgspec.structs.replace(timing, pairs=(bare,), noise_pairs=())
+    return msgspec.structs.replace(timing, references=references, candidates=candidates)
 
 
 def _falsify(evidence: Evidence, mutant: Mutant) -> Evidence:

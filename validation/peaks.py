@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable
 
 import msgspec
 
 from validation.arms import metered
 from validation.bench import REFERENCE, Bench, CaseFailed
-from validation.records import Memory, MemoryPair, Timeline
+from validation.records import Memory, MemoryPair, Order, Timeline
 from validation.sweeps import PlannedCase
 from validation.tasks import MemoryReply, TimelineReply
-from validation.times import balanced_orders
+
+
+def balanced_orders(count: int, seed: str) -> list[Order]:
+    """Orders of the arms, as many of the one as of the other (odd counts: one more), shuffled."""
+    orders: list[Order] = ["reference_first" if index % 2 == 0 else "candidate_first" for index in range(count)]
+    random.Random(seed).shuffle(orders)
+    return orders
 
 
 def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory:
