@@ -173,6 +173,8 @@ class Failure(Read, frozen=True, kw_only=True):
         "skipped_memory",
         "not_available",
         "worker_lost",
+        "left_processes",
+        "tampered",
     ]
     message: str
     arm: str | None = None

@@ -110,10 +110,16 @@ def _memory(task: Task) -> Reply:
     _, name = _required(task)
     spent = _warm(function, name, case, arguments)
     started = time.perf_counter()
-    arm, output = memory.measure_arm(lambda: function(**arguments), name)
+    arm, output, metered_s = memory.measure_arm(lambda: function(**arguments), name)
     spent += time.perf_counter() - started
     output_bytes = timing.as_array(output).nbytes
-    return MemoryReply(memory=arm, meter=memory.recorded_meter(), output_bytes=output_bytes, measured_s=spent)
+    return MemoryReply(
+        memory=arm,
+        meter=memory.recorded_meter(),
+        output_bytes=output_bytes,
+        measured_s=spent,
+        metered_s=metered_s,
+    )
 
 
 def _timeline(task: Task) -> Reply:

@@ -8,11 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from validation import provenance
+from validation import limits, provenance
 from validation.records import Record
-from validation.run import available_bytes
-from validation.runner import Answer, LocalExecutor, Mode, worker_environment
+from validation.runner import Answer, LocalExecutor, Mode
 from validation.scans import materialise
+from validation.surroundings import settings_on_record
 from validation.tasks import CalibrateReply, Task
 
 State = Literal["ok", "warn", "bad"]
@@ -37,7 +37,7 @@ def look_at_machine() -> list[Finding]:
     """Look at processor, load, memory, disk and versions; quick, starts nothing."""
     machine = provenance.describe_machine()
     load = os.getloadavg()[0] / machine.cores
-    free = available_bytes() / 2**30
+    free = limits.available_bytes() / 2**30
     disk = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
     versions = provenance.describe(None, {}).versions
     governor = machine.governor or "not readable (a virtual machine, or no frequency scaling)"
@@ -70,7 +70,7 @@ def look_at_machine() -> list[Finding]:
             warn=disk < FREE_DISK_GIB,
         ),
         _look_at_meter(),
-        _finding("threads", ", ".join(f"{name}={value}" for name, value in worker_environment(machine.cores).items())),
+        _finding("threads", ", ".join(f"{name}={value}" for name, value in settings_on_record(machine.cores).items())),
     ]
 
 
@@ -87,7 +87,7 @@ def look_at_children(start: Mode) -> list[Finding]:
     """Start children, and calibrate the instruments in one of them."""
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as name,
-        LocalExecutor(Path(name), mode=start, threads=provenance.usable_cores(), memory_limit_bytes=None) as executor,
+        LocalExecutor(Path(name), mode=start, threads=limits.usable_cores(), memory_limit_bytes=None) as executor,
     ):
         scan_path = materialise(None, Path(name))
         read = executor.run(Task(action="scan", scan_path=scan_path), 120.0)

@@ -33,6 +33,8 @@ FailureReason = Literal[
     "skipped_memory",  # not started: it would need more than the limit
     "not_available",  # the candidate is not installed or the checkout lacks the function
     "worker_lost",  # on a cluster: each worker that tried it was lost
+    "left_processes",  # processes that it started outlived it
+    "tampered",  # it changed what measures it: settings of other processes, or the high-water mark
 ]
 
 
@@ -78,6 +80,8 @@ class Provenance(Record, frozen=True, kw_only=True):
 
     ``harness_digest`` is of the sources that measured, ``candidate_digest`` of those of a candidate that came with
     neither ``ptycho`` nor the harness (``None`` otherwise, and both before schema 1.3).
+    ``threads`` holds the variables that children have as fixed or as kept, ``cleared_env`` the names of those that
+    change allocators or compilers and that children do not have.
     """
 
     commit: str | None
@@ -90,6 +94,7 @@ class Provenance(Record, frozen=True, kw_only=True):
     threads: dict[str, str]
     harness_digest: str | None = None
     candidate_digest: str | None = None
+    cleared_env: tuple[str, ...] = ()
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -199,7 +204,11 @@ class Timeline(Record, frozen=True, kw_only=True):
 
 
 class Memory(Record, frozen=True, kw_only=True):
-    """Paired peaks. ``meter`` names the instrument (``VmHWM`` or ``memory_profiler``)."""
+    """Paired peaks.
+
+    ``meter`` names the instrument: ``VmHWM``, ``VmHWM and sampled descendants`` where processes were started, or
+    ``memory_profiler``.
+    """
 
     meter: str
     pairs: tuple[MemoryPair, ...]

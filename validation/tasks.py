@@ -74,12 +74,17 @@ class CopyReply(Record, tag_field="action", tag="copy", frozen=True, kw_only=Tru
 
 
 class MemoryReply(Record, tag_field="action", tag="memory", frozen=True, kw_only=True):
-    """One arm of a memory pair; ``meter`` names the instrument."""
+    """One arm of a memory pair; ``meter`` names the instrument.
+
+    ``metered_s`` is when the metered call began and ended, by the system's monotonic clock: what the parent saw of
+    the child's memory meanwhile is held against it.
+    """
 
     memory: ArmMemory
     meter: str
     output_bytes: int
     measured_s: float = 0.0
+    metered_s: tuple[float, float] = (0.0, float("inf"))
 
 
 class TimelineReply(Record, tag_field="action", tag="timeline", frozen=True, kw_only=True):
