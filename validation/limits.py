@@ -45,12 +45,12 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, place = line.split(":", 2)
         if not controllers:
-            tops, version = [mounts, mounts / "unified"], 2
+            tops, version = [mounts / "unified", mounts], 2
         elif controller in controllers.split(","):
             tops, version = [mounts / controller, mounts / controllers], 1
         else:
             continue
-        top = next((top for top in tops if version == 1 or (top / "cgroup.procs").exists()), None)
+        top = next((top for top in tops if top.is_dir() and (version == 1 or (top / "cgroup.procs").exists())), None)
         if top is None:
             continue
         # Inside a container the path may be the host's, which is not there: then the top is this process's own group.
