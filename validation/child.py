@@ -133,9 +133,9 @@ def _timeline(task: Task) -> Reply:
 
 
 def _calibrate(task: Task) -> Reply:
-    from validation.calibration import calibrate
+    from validation.calibration import calibrate, hold_in_a_subprocess
 
-    return CalibrateReply(checks=calibrate(task.scan_path))
+    return CalibrateReply(checks=calibrate(task.scan_path), held_s=hold_in_a_subprocess())
 
 
 def _probe(task: Task) -> Reply:

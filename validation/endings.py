@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from validation import memory
+from validation import calibration, memory
 from validation.errors import UNDECODABLE
 from validation.records import Failure, FailureReason
 from validation.residents import within
-from validation.tasks import ErrorReply, MemoryReply, Reply
+from validation.tasks import CalibrateReply, ErrorReply, MemoryReply, Reply
 from validation.worker import Outcome
 
 STDERR_TAIL = 12
@@ -87,6 +87,9 @@ def classify(
             f"left processes behind that had to be ended: {', '.join(outcome.left_behind)}; what an implementation "
             "starts must end before it",
         )
+    if isinstance(decoded, CalibrateReply) and memory.meter() == memory.KERNEL_METER:
+        read = calibration.descendants(outcome.looks, decoded.held_s)
+        return msgspec.structs.replace(decoded, checks=(*decoded.checks, read))
     if isinstance(decoded, MemoryReply):
         return _with_descendants(decoded, outcome, failure)
     return decoded  # type: ignore[no-any-return]

@@ -158,7 +158,7 @@ def serve(requests: int, outcomes: int, mode: str) -> None:
             _become_child(request, server, mode, write_end, (requests, outcomes, read_end))
         os.close(write_end)
         tail = _Tail(read_end)
-        watch = Watch(pid, own) if request.task.action == "memory" else None
+        watch = Watch(pid, own) if request.task.action in ("memory", "calibrate") else None
         killed = _await(pid, started + request.timeout_s, requests, tail, own, watch)
         _kill_group(pid)  # whatever the child started and left behind in its group
         _, status, usage = os.wait4(pid, 0)

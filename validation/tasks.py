@@ -95,9 +95,14 @@ class TimelineReply(Record, tag_field="action", tag="timeline", frozen=True, kw_
 
 
 class CalibrateReply(Record, tag_field="action", tag="calibrate", frozen=True, kw_only=True):
-    """The instruments against known quantities."""
+    """The instruments against known quantities.
+
+    ``held_s`` is when a subprocess held a known amount of memory, from before its start to its end: whoever looked on
+    from outside has a check to add (`validation.calibration.descendants`).
+    """
 
     checks: tuple[CalibrationCheck, ...]
+    held_s: tuple[float, float] = (0.0, 0.0)
 
 
 class ProbeReply(Record, tag_field="action", tag="probe", frozen=True, kw_only=True):

@@ -3,13 +3,15 @@
 import contextlib
 import json
 import os
+import subprocess
 import sys
+import time
 
 import psutil
 import pytest
 
 from tests.validation.escaping import MEBIBYTES, TARGET, WAYS
-from validation import memory
+from validation import calibration, memory
 from validation.demo_scan import write_demo_scan
 from validation.descendants import descendants
 from validation.records import Protocol
@@ -166,7 +168,24 @@ class TestMemory:
         assert "it was reset" in failure.message
 
 
-def test_descendants_are_found_through_processes_that_count_apart():
-    table = descendants(os.getpid())
-    assert all(process.pid != os.getpid() for process in table)
-    assert descendants(os.getpid(), frozenset(process.pid for process in table)) == ()
+def test_what_a_subprocess_holds_is_calibrated_from_outside(executor, folder):
+    reply = executor.run(Task(action="calibrate", scan_path=str(folder / "scan.npz")), 120.0).reply
+    found = {check.instrument: check for check in reply.checks}["descendants: subprocess"]
+    assert found.passed, found
+    assert found.measured > found.expected  # the interpreter counts, too
+    assert not calibration.descendants((), reply.held_s).passed
+
+
+def test_descendants_are_found_over_generations_and_less_those_apart():
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as middle:
+        deadline = time.monotonic() + 30
+        while len(found := descendants(middle.pid)) < 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [process.parent for process in found] == [middle.pid]
+        mine = {process.pid for process in descendants(os.getpid())}
+        assert {middle.pid, found[0].pid} <= mine
+        assert not {middle.pid, found[0].pid} & {
+            process.pid for process in descendants(os.getpid(), frozenset({middle.pid}))
+        }
+        middle.communicate(b"\n")
