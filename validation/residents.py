@@ -17,6 +17,8 @@ from validation.descendants import descendants
 from validation.records import Record
 
 INTERVAL_S = 0.005
+# Written memory that is shared and may be overlooked.
+_SHARED_BYTES = 2**20
 _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_VM = 1
 
@@ -101,7 +103,7 @@ class Watch:
 
     def look(self) -> None:
         """Look once, if it is time; what costs more is done less often."""
-        started = time.monotonic()
+        started, spent = time.monotonic(), time.process_time()
         if started < self.next_s:
             return
         status = _status(self._child)
@@ -115,8 +117,8 @@ class Watch:
             seen = Resident(at_s=started, mark_bytes=status.mark, all_bytes=held, descendants=count)
             if not self._says_nothing_new(seen):
                 self.looks.append(seen)
-        ended = time.monotonic()
-        self.next_s = ended + max(INTERVAL_S, 2 * (ended - started))
+        # By this process's own time: on a busy machine a look is no dearer, only later.
+        self.next_s = time.monotonic() + max(INTERVAL_S, time.process_time() - spent)
 
     def _says_nothing_new(self, seen: Resident) -> bool:
         """Whether the last two looks and this one read the same: then the middle one may be left out."""
@@ -132,33 +134,35 @@ class Watch:
     def _others(self, child: _Status) -> tuple[int, int]:
         """Count what the child started, and the bytes that those processes add to its own.
 
-        What belongs to several is counted by shares (Pss), those of this process and of the child included, since a
-        fork shares with both. What the child itself holds, and what only this process does, is subtracted.
+        What shares nothing that was written adds its share of all (Pss). Else, as a fork shares with the child and
+        with this process, the shares of all three are summed, and what the child holds and what only this process
+        does is subtracted; the rest is no less than what is only the descendants'.
         """
         last = _last_id()
         if last != self._last_id or not last:
             self._last_id = last
             others = descendants(os.getpid(), self._own) + descendants(self._child)
             self._known = tuple(each.pid for each in others if each.state not in "ZX")
-        shares, count = 0, 0
+        shares = private = shared = count = 0
         for pid in self._known:
             status = _status(pid)
             if status is None or _share_memory(pid, self._child):
                 continue
             count += 1
             mine = _fields(f"/proc/{pid}/smaps_rollup")
-            shares += mine.get("Pss", status.resident)
-            if status.mark > self._marks.get(pid, 0):  # its peak since the last look
-                shares += max(0, status.mark - status.resident)
+            above = max(0, status.mark - status.resident) if status.mark > self._marks.get(pid, 0) else 0
             self._marks[pid] = status.mark
-        if not count:
-            return 0, 0
+            shares += mine.get("Pss", status.resident) + above  # with its peak since the last look
+            private += mine.get("Private_Dirty", 0) + above
+            shared += mine.get("Shared_Dirty", 0)
+        if shared < _SHARED_BYTES:
+            return count, shares
         for pid in (os.getpid(), self._child):
             found = _fields(f"/proc/{pid}/smaps_rollup")
             shares += found.get("Pss_Anon", 0) + found.get("Pss_Shmem", 0)
             if pid == os.getpid():
                 shares -= found.get("Private_Dirty", 0)
-        return count, max(0, shares - child.anonymous)
+        return count, max(private, shares - child.anonymous)
 
 
 def within(looks: tuple[Resident, ...], began_s: float, ended_s: float) -> tuple[Resident, ...]:
