@@ -192,6 +192,8 @@ class Failure(Read, frozen=True, kw_only=True):
         "not_available",
         "tampered",
         "worker_lost",
+        "left_processes",
+        "tampered",
     ]
     message: str
     arm: str | None = None

@@ -16,6 +16,7 @@ from validation.bench import Bench, CaseFailed
 from validation.broken_checkout import break_checkout
 from validation.calibration import check
 from validation.compare import ATOL, compare
+from validation.memory import joint_meter
 from validation.mutants import Mutant
 from validation.output import Output
 from validation.provenance import find_ptycho
@@ -167,7 +168,7 @@ class GalleryBench:
                 output_bytes = reply.output_bytes
         return {
             name: Memory(
-                meter=" and ".join(sorted(meters)),
+                meter=joint_meter(meters),
                 pairs=tuple(
                     MemoryPair(reference=one, candidate=two)
                     for one, two in zip(peaks[reference], peaks[name], strict=True)

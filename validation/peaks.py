@@ -10,6 +10,7 @@ import msgspec
 
 from validation.arms import metered
 from validation.bench import REFERENCE, Bench, CaseFailed
+from validation.memory import joint_meter
 from validation.records import Memory, MemoryPair, Order, Timeline
 from validation.sweeps import PlannedCase
 from validation.tasks import MemoryReply, TimelineReply
@@ -58,7 +59,7 @@ def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory
     replies = dict(zip(arms, (each for each in made if isinstance(each, MemoryReply)), strict=True))
     drawn = tuple(each for each in made if isinstance(each, Timeline))
     return Memory(
-        meter=" and ".join(sorted({reply.meter for reply in replies.values()})),
+        meter=joint_meter(reply.meter for reply in replies.values()),
         pairs=tuple(
             MemoryPair(reference=replies[number, REFERENCE].memory, candidate=replies[number, candidate].memory)
             for number in range(1, count + 1)

@@ -34,6 +34,8 @@ FailureReason = Literal[
     "not_available",  # the candidate is not installed or the checkout lacks the function
     "tampered",  # what the implementation's process said does not fit what was seen of it from outside
     "worker_lost",  # on a cluster: each worker that tried it was lost
+    "left_processes",  # processes that it started outlived it
+    "tampered",  # it changed what measures it: settings of other processes, or the high-water mark
 ]
 
 
@@ -79,6 +81,8 @@ class Provenance(Record, frozen=True, kw_only=True):
 
     ``harness_digest`` is of the sources that measured, ``candidate_digest`` of those of a candidate that came with
     neither ``ptycho`` nor the harness (``None`` otherwise, and both before schema 1.3).
+    ``threads`` holds the variables that children have as fixed or as kept, ``cleared_env`` the names of those that
+    change allocators or compilers and that children do not have.
     """
 
     commit: str | None
@@ -91,6 +95,7 @@ class Provenance(Record, frozen=True, kw_only=True):
     threads: dict[str, str]
     harness_digest: str | None = None
     candidate_digest: str | None = None
+    cleared_env: tuple[str, ...] = ()
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -235,7 +240,11 @@ class Timeline(Record, frozen=True, kw_only=True):
 
 
 class Memory(Record, frozen=True, kw_only=True):
-    """Paired peaks. ``meter`` names the instrument (``VmHWM`` or ``memory_profiler``)."""
+    """Paired peaks.
+
+    ``meter`` names the instrument: ``VmHWM``, ``VmHWM and sampled descendants`` where processes were started, or
+    ``memory_profiler``.
+    """
 
     meter: str
     pairs: tuple[MemoryPair, ...]
