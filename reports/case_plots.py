@@ -26,7 +26,8 @@ from reports.figure import (
 from reports.plots import Timings
 from reports.policy import Policy
 from reports.records import Case, CaseResult, Run
-from reports.statistics import arm_s, timing_faults
+from reports.statistics import can_be_shown
+from reports.times import seconds
 
 # Series of costs that are drawn at most.
 SHOWN_SERIES = 4
@@ -124,19 +125,17 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 def _cost_of(line: CaseResult) -> Cost | None:
     """Give the times of a case; where the reference was left out, the candidate's are those of its A/A pairs."""
     timing = line.measurement.timing if line.measurement else None
-    if timing is None or timing_faults(
-        timing, min_replicates=0, min_noise_pairs=0, min_samples=1, min_sample_s=0.0, long_call_s=math.inf
-    ):
+    if timing is None or not can_be_shown(timing, with_reference=False):
         return None
-    pairs = timing.pairs or timing.noise_pairs
-    if not pairs or not line.case.patches:
+    references, candidates = timing.reference_arms, timing.candidate_arms
+    if not candidates or not line.case.patches:
         return None
     return Cost(
         patches=line.case.patches,
-        reference_warm_s=median(arm_s(pair, "reference", "warm") for pair in pairs) if timing.pairs else None,
-        reference_cold_s=median(arm_s(pair, "reference", "cold") for pair in pairs) if timing.pairs else None,
-        candidate_warm_s=median(arm_s(pair, "candidate", "warm") for pair in pairs),
-        candidate_cold_s=median(arm_s(pair, "candidate", "cold") for pair in pairs),
+        reference_warm_s=median(seconds(arm, "warm") for arm in references) if references else None,
+        reference_cold_s=median(seconds(arm, "cold") for arm in references) if references else None,
+        candidate_warm_s=median(seconds(arm, "warm") for arm in candidates),
+        candidate_cold_s=median(seconds(arm, "cold") for arm in candidates),
     )
 
 

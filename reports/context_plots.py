@@ -103,14 +103,14 @@ def peers(run: Run) -> Plot | None:
     rows: list[tuple[str, str, list[float], str, str]] = []
     for line in run.cases:
         timing = line.measurement.timing if line.measurement else None
-        if timing is None or not timing.pairs or line.case.case_id != shown:
+        if timing is None or not timing.reference_arms or line.case.case_id != shown:
             continue
         judged = line.role == "candidate" and line.candidate == run.manifest.candidate
-        samples = [median(pair.candidate.samples_s) for pair in timing.pairs if pair.candidate.samples_s]
+        samples = [median(arm.samples_s) for arm in timing.candidate_arms if arm.samples_s]
         kind = "judged" if judged else line.role
         rows.append((line.candidate, kind, samples, CANDIDATE if judged else PEER, "o" if judged else "s"))
         if judged:
-            samples = [median(pair.reference.samples_s) for pair in timing.pairs if pair.reference.samples_s]
+            samples = [median(arm.samples_s) for arm in timing.reference_arms if arm.samples_s]
             rows.append(("reference", "loop", samples, REFERENCE, "D"))
             rows.append(("copy into fresh memory", "limit", list(timing.copy_fresh_s), MUTED, "|"))
             rows.append(("copy into touched memory", "limit", list(timing.copy_warm_s), MUTED, "|"))

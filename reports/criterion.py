@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from typing import Literal
 
 import msgspec
 
@@ -19,7 +20,7 @@ from reports.records import (
     Run,
     SuiteResult,
 )
-from reports.verdict import Fix
+from reports.verdict import Fix, State
 
 # At most this many required fixes are spelled out per criterion; the rest is counted.
 SHOWN_FIXES = 5
@@ -157,3 +158,23 @@ def shown(fixes: list[Fix]) -> tuple[Fix, ...]:
     last = fixes[SHOWN_FIXES - 1]
     more = f"{last.action} (and {len(fixes) - SHOWN_FIXES} more like it in the table of cases)"
     return (*fixes[: SHOWN_FIXES - 1], msgspec.structs.replace(last, action=more))
+
+
+def absent(context: Context, case_id: str, check: Literal["timing", "memory"]) -> tuple[State, str] | None:
+    """Say why a case has no figure; ``None`` if it has one.
+
+    The candidate that ran out of memory needs too much of it, and one that hit the time limit is too slow:
+    those are failures, the rest is missing evidence.
+    """
+    line = context.find(case_id)
+    if line is None:
+        return "missing", "the case was not measured"
+    if line.failure is not None:
+        reason = line.failure.reason
+        mine = line.failure.arm not in OTHER_ARMS
+        if mine and (check, reason) in (("memory", "out_of_memory"), ("timing", "timeout")):
+            return "fail", f"candidate {line.candidate} gave no result ({reason})"
+        return "missing", f"the case gave no result ({reason})"
+    if line.measurement is None or getattr(line.measurement, check) is None:
+        return "missing", "the case was not timed" if check == "timing" else "the memory of the case was not measured"
+    return None

@@ -6,7 +6,7 @@ import re
 
 from reports.criterion import OTHER_ARMS, SKIPPED, Context, comparisons, shown
 from reports.records import CalibrationResult, MutantResult, SuiteResult
-from reports.statistics import memory_faults, timing_faults
+from reports.statistics import evidence_faults, memory_faults
 from reports.verdict import Criterion, Fix, State
 
 
@@ -138,15 +138,7 @@ def _evidence_faults(context: Context) -> list[tuple[str, str]]:
         if line.key not in judged_keys:
             continue
         if measured.timing is not None:
-            faults = timing_faults(
-                measured.timing,
-                min_replicates=speed.min_replicates,
-                min_noise_pairs=speed.min_noise_pairs,
-                min_samples=speed.min_samples,
-                min_sample_s=speed.min_sample_s,
-                long_call_s=speed.long_call_s,
-                protocol=context.run.manifest.protocol,
-            )
+            faults = evidence_faults(measured.timing, context.run.manifest, speed)
             found += [(case_id, fault) for fault in faults]
         if measured.memory is not None:
             found += [(case_id, fault) for fault in memory_faults(measured.memory, min_pairs=memory.min_pairs)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reports import evidence_criteria, kernel_criteria
+from reports import evidence_criteria, kernel_criteria, speed_criteria
 from reports.criterion import Context, line_passed, was_skipped
 from reports.policy import Policy, read_policy, relaxations
 from reports.records import CaseResult, Run
@@ -13,15 +13,17 @@ from reports.verdict import EXIT_CODES, VERDICT_VERSION, Counts, Criterion, Outc
 CRITERIA: tuple[Callable[[Context], Criterion], ...] = (
     kernel_criteria.correctness,
     kernel_criteria.oracle_agreement,
-    kernel_criteria.speed,
-    kernel_criteria.cold_speed,
+    speed_criteria.speed,
+    speed_criteria.cold_speed,
     kernel_criteria.memory,
-    kernel_criteria.reassembly,
+    speed_criteria.reassembly,
     evidence_criteria.completeness,
     evidence_criteria.calibration,
     evidence_criteria.mutants,
     evidence_criteria.suite,
 )
+
+OLD_RULE = "times are judged by the rule of their schema {}: the worst replicate pairs less the worst A/A pair"
 
 
 def count(run: Run) -> Counts:
@@ -101,4 +103,5 @@ def judge(run: Run, policy: Policy, folder: str = "DIR") -> Verdict:
         versions=origin.versions,
         counts=count(run),
         criteria=criteria,
+        rule=OLD_RULE.format(manifest.schema_version) if manifest.is_paired else None,
     )

@@ -1,17 +1,16 @@
-"""Criteria about the kernel: is it right, is it fast enough, does it need little enough memory."""
+"""Criteria about the kernel: is it right, does it need little enough memory."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-from reports.criterion import OTHER_ARMS, Context, comparison_fault, shown, was_skipped
+from reports.criterion import OTHER_ARMS, Context, absent, comparison_fault, shown, was_skipped
 from reports.records import CaseResult, Comparison, ProbeResult
-from reports.statistics import Part, log_ratio, memory_faults, pair_ratio, peak_ratio, speedup, timing_faults
-from reports.verdict import Criterion, CriterionId, Fix, State
+from reports.statistics import memory_faults, pair_ratio, peak_ratio
+from reports.verdict import Criterion, Fix, State
 
-# How much faster than promised it must be where disturbed replicates were kept.
-CONTENDED_MARGIN = 2.0
+# A meter that decides, to which what other processes held was added, decides as well: it reads more, never less.
+WITH_DESCENDANTS = " and sampled descendants"
 
 
 def _judged_cases(context: Context) -> tuple[CaseResult, ...]:
@@ -180,157 +179,6 @@ def oracle_agreement(context: Context) -> Criterion:
     )
 
 
-def _absent(context: Context, case_id: str, check: Literal["timing", "memory"]) -> tuple[State, str] | None:
-    """Say why a case has no figure; ``None`` if it has one.
-
-    The candidate that ran out of memory needs too much of it, and one that hit the time limit is too slow:
-    those are failures, the rest is missing evidence.
-    """
-    line = context.find(case_id)
-    if line is None:
-        return "missing", "the case was not measured"
-    if line.failure is not None:
-        reason = line.failure.reason
-        mine = line.failure.arm not in OTHER_ARMS
-        if mine and (check, reason) in (("memory", "out_of_memory"), ("timing", "timeout")):
-            return "fail", f"candidate {line.candidate} gave no result ({reason})"
-        return "missing", f"the case gave no result ({reason})"
-    if line.measurement is None or getattr(line.measurement, check) is None:
-        return "missing", "the case was not timed" if check == "timing" else "the memory of the case was not measured"
-    return None
-
-
-def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshold: float, promise: str) -> Criterion:
-    """Judge the speedup at one case: accept from L * exp(-F), reject from U * exp(F)."""
-    rules = context.policy.speed
-    kind = "Warm calls" if part == "warm" else "First calls"
-    state: State
-    value = margin = None
-    passed = judged = 0
-    absent = _absent(context, case_id, "timing")
-    line = context.find(case_id)
-    timing = line.measurement.timing if line and line.measurement else None
-    action = "Measure the case"
-    command = context.resume if line is None else context.nightly
-    if absent is not None or timing is None:
-        state, finding = absent or ("missing", "the case was not timed")
-        if state == "fail":
-            action, command = "Make the candidate finish within the time limit", context.measure(case_id)
-    elif faults := timing_faults(
-        timing,
-        min_replicates=rules.min_replicates,
-        min_noise_pairs=rules.min_noise_pairs,
-        min_samples=rules.min_samples,
-        min_sample_s=rules.min_sample_s,
-        long_call_s=rules.long_call_s,
-        protocol=context.run.manifest.protocol,
-    ):
-        state, finding = "missing", f"no evidence: {'; '.join(faults)}"
-        judged = len(timing.pairs)
-        action, command = "Measure again, with all replicates and raw samples on record", context.again
-    else:
-        figures = speedup(timing, part)
-        judged = figures.replicates
-        passed = sum(log_ratio(pair, part) >= math.log(threshold) for pair in timing.pairs)
-        value, margin = figures.judged_lower, figures.judged_lower / threshold - 1.0
-        finding = (
-            f"{figures.median:.3g}x median, at least {figures.judged_lower:.3g}x and at most "
-            f"{figures.judged_upper:.3g}x after noise ({100 * figures.confidence:.1f} % each)"
-            + (", the extension used" if timing.extended else "")
-        )
-        # What else runs can take half of the time of an arm with two threads: kept pairs ask for twice the margin.
-        doubted = timing.contended_kept > 0 and figures.judged_lower < CONTENDED_MARGIN * threshold
-        if figures.judged_lower >= threshold and not doubted:
-            state = "pass"
-        elif figures.judged_upper < threshold:
-            state, action = "fail", f"{kind} must become {threshold / figures.judged_lower:.2g} times faster"
-            command = context.measure(case_id)
-        else:
-            state = "inconclusive"
-            why = f"the interval straddles {threshold:g}x, noise F = {figures.noise:.2g}"
-            if figures.judged_lower >= threshold:
-                why = (
-                    f"{timing.contended_kept} measurements were disturbed by other work, and then "
-                    f"{CONTENDED_MARGIN * threshold:g}x is asked for"
-                )
-            larger = ", or in the nightly sweep, whose case is larger" if context.run.manifest.provisional else ""
-            action = f"Measure on a quieter machine{larger}: {why}"
-            command = context.again
-    fixes = () if state == "pass" else (Fix(action=f"{action}: {finding}", command=command, case_id=case_id),)
-    return Criterion(
-        id=id,
-        state=state,
-        finding=finding,
-        promise=promise,
-        passed=passed,
-        judged=judged,
-        what="replicates",
-        value=value,
-        threshold=threshold,
-        margin=margin,
-        worst_case=case_id,
-        fixes=fixes,
-    )
-
-
-def speed(context: Context) -> Criterion:
-    """Judge the warm speedup at the reference case."""
-    threshold = context.policy.speed.min_speedup
-    return _speed(
-        context,
-        "speed",
-        context.run.manifest.reference_case_id,
-        "warm",
-        threshold,
-        f"at least {threshold:g}x the speed of the reference once warmed up",
-    )
-
-
-def cold_speed(context: Context) -> Criterion:
-    """Judge the speedup of the first call in a fresh process at the reference case."""
-    threshold = context.policy.speed.min_cold_speedup
-    return _speed(
-        context,
-        "cold_speed",
-        context.run.manifest.reference_case_id,
-        "cold",
-        threshold,
-        f"at least {threshold:g}x the speed of the reference in the first call of a process",
-    )
-
-
-def reassembly(context: Context) -> Criterion:
-    """Judge the warm speedup at the reassembly case, where the run has one."""
-    rules = context.policy.reassembly
-    case_id = context.run.manifest.reassembly_case_id
-    promise = f"at least {rules.min_speedup:g}x the speed of the loop from {rules.min_patches} patches on"
-    if case_id is None:
-        return Criterion(
-            id="reassembly",
-            state="not_judged",
-            finding="this sweep has no timed reassembly case",
-            promise=promise,
-            passed=0,
-            judged=0,
-            what="replicates",
-        )
-    line = context.find(case_id)
-    if line is not None and line.case.patches < rules.min_patches:
-        finding = f"the reassembly case has {line.case.patches} patches, the promise begins at {rules.min_patches}"
-        return Criterion(
-            id="reassembly",
-            state="missing",
-            finding=finding,
-            promise=promise,
-            passed=0,
-            judged=0,
-            what="replicates",
-            worst_case=case_id,
-            fixes=(Fix(action=f"Measure a larger case: {finding}", command=context.nightly, case_id=case_id),),
-        )
-    return _speed(context, "reassembly", case_id, "warm", rules.min_speedup, promise)
-
-
 def memory(context: Context) -> Criterion:
     """Judge the peak of the candidate over the peak of the reference, increment and absolute, worst pair."""
     rules = context.policy.memory
@@ -339,12 +187,12 @@ def memory(context: Context) -> Criterion:
     state: State
     value = margin = None
     passed = judged = 0
-    absent = _absent(context, case_id, "memory")
+    without = absent(context, case_id, "memory")
     line = context.find(case_id)
     action, command = "Measure the memory of the case", context.resume if line is None else context.nightly
     found = line.measurement.memory if line and line.measurement else None
-    if absent is not None or found is None:
-        state, finding = absent or ("missing", "the memory of the case was not measured")
+    if without is not None or found is None:
+        state, finding = without or ("missing", "the memory of the case was not measured")
         if state == "fail":
             action, command = "Make the candidate need less memory", context.measure(case_id)
     elif faults := memory_faults(found, min_pairs=rules.min_pairs):
@@ -363,11 +211,12 @@ def memory(context: Context) -> Criterion:
             f"({figures.candidate_increment_bytes / 1e6:.4g} MB against "
             f"{figures.reference_increment_bytes / 1e6:.4g} MB), "
             f"{figures.absolute:.3g}x in the absolute peak"
+            + (", with the processes that were started" if found.meter.endswith(WITH_DESCENDANTS) else "")
         )
         if figures.increment_lower > limit or figures.absolute > limit:
             state, action = "fail", f"Bring the peak down to {limit:g}x that of the reference"
             command = context.measure(case_id)
-        elif found.meter not in rules.meters:
+        elif found.meter.removesuffix(WITH_DESCENDANTS) not in rules.meters:
             state, action = "inconclusive", f"Measure where {' or '.join(rules.meters)} can be read, not {found.meter}"
         elif figures.increment_upper is None or figures.increment_upper > limit:
             state = "inconclusive"

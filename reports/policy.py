@@ -26,6 +26,7 @@ class SpeedPolicy(Table, frozen=True, kw_only=True):
     min_samples: int
     min_sample_s: float
     long_call_s: float
+    max_bias: float
 
 
 class MemoryPolicy(Table, frozen=True, kw_only=True):
@@ -113,7 +114,7 @@ def _is_stricter(name: str, mine: object, promised: object) -> bool:
     if isinstance(mine, tuple) and isinstance(promised, tuple):
         return set(mine) < set(promised) if last == "meters" else set(mine) > set(promised)
     if isinstance(mine, int | float) and isinstance(promised, int | float):
-        if last in ("atol", "max_ratio"):
+        if last in ("atol", "max_ratio", "max_bias"):
             return mine < promised
         return last.startswith("min_") and name != "reassembly.min_patches" and mine > promised
     return False

@@ -10,7 +10,9 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
+# Runs of these were timed in pairs, and are judged by the rule for pairs.
+PAIRED_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
+SCHEMA_VERSIONS = (*PAIRED_VERSIONS, "1.4")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,22 +103,38 @@ class ArmTiming(Read, frozen=True, kw_only=True):
 
 
 class TimingPair(Read, frozen=True, kw_only=True):
-    """A replicate: two arms measured next to each other."""
+    """A replicate before schema 1.4: two arms measured next to each other."""
 
     reference: ArmTiming
     candidate: ArmTiming
 
 
 class Timing(Read, frozen=True, kw_only=True):
-    """Paired replicates, A/A pairs, and the copy of the output."""
+    """The processes of either arm in the order of the schedule, and the copy of the output.
 
-    pairs: tuple[TimingPair, ...]
-    noise_pairs: tuple[TimingPair, ...]
+    The first two ``candidates`` were next to each other, the next two, and so on: an A/A pair each. Before schema 1.4
+    there were ``pairs`` of both arms and ``noise_pairs`` of the candidate.
+    """
+
     copy_fresh_s: tuple[float, ...]
     copy_warm_s: tuple[float, ...]
     contended_rejected: int
     extended: bool
     contended_kept: int = 0
+    references: tuple[ArmTiming, ...] = ()
+    candidates: tuple[ArmTiming, ...] = ()
+    pairs: tuple[TimingPair, ...] = ()
+    noise_pairs: tuple[TimingPair, ...] = ()
+
+    @property
+    def reference_arms(self) -> tuple[ArmTiming, ...]:
+        """Processes of the reference, of any schema; none where it was left out."""
+        return self.references or tuple(pair.reference for pair in self.pairs)
+
+    @property
+    def candidate_arms(self) -> tuple[ArmTiming, ...]:
+        """Processes of the candidate, of any schema."""
+        return self.candidates or tuple(pair.candidate for pair in self.pairs or self.noise_pairs)
 
 
 class ArmMemory(Read, frozen=True, kw_only=True):
@@ -172,7 +190,10 @@ class Failure(Read, frozen=True, kw_only=True):
         "no_result",
         "skipped_memory",
         "not_available",
+        "tampered",
         "worker_lost",
+        "left_processes",
+        "tampered",
     ]
     message: str
     arm: str | None = None
@@ -309,7 +330,11 @@ class Planned(Read, frozen=True, kw_only=True):
 
 
 class Protocol(Read, frozen=True, kw_only=True):
-    """How the run measured, declared before it started."""
+    """How the run measured, declared before it started.
+
+    ``noise_pairs_per_reference`` A/A pairs of the candidate go with each of its ``replicates`` processes of the
+    reference (since schema 1.4).
+    """
 
     replicates: int
     max_replicates: int
@@ -317,6 +342,7 @@ class Protocol(Read, frozen=True, kw_only=True):
     discarded: int
     min_sample_s: float
     memory_pairs: int
+    noise_pairs_per_reference: int = 2
 
 
 class Manifest(Read, frozen=True, kw_only=True):
@@ -336,6 +362,11 @@ class Manifest(Read, frozen=True, kw_only=True):
     planned: tuple[Planned, ...]
     protocol: Protocol
     provenance: Provenance
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether its times are pairs, and are judged as such."""
+        return self.schema_version in PAIRED_VERSIONS
 
 
 class Run(Read, frozen=True, kw_only=True):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from reports.criterion import comparison_fault, comparisons, line_passed, was_skipped
 from reports.records import CaseResult, Run
-from reports.statistics import speedup, timing_faults
+from reports.statistics import can_be_shown, speedup
 
 
 class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +73,7 @@ def _peak_ratio(line: CaseResult) -> float | None:
 def case_row(line: CaseResult) -> CaseRow:
     """Row of one line."""
     timing = line.measurement.timing if line.measurement else None
-    if timing is not None and timing_faults(
-        timing, min_replicates=1, min_noise_pairs=1, min_samples=1, min_sample_s=0.0, long_call_s=math.inf
-    ):
+    if timing is not None and not can_be_shown(timing):
         timing = None
     equivalence = line.measurement.equivalence if line.measurement else None
     found = (equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle) if equivalence else None

@@ -1,95 +1,48 @@
-"""Pure functions from measured pairs to the figures that are judged. METHOD.md gives the rules."""
+"""Pure functions from measurements to the figures that are judged. METHOD.md gives the rules."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from statistics import median
-from typing import Literal
+from typing import Any
 
 import msgspec
 
-from reports.records import Memory, MemoryPair, Protocol, Timing, TimingPair
-
-Part = Literal["warm", "cold"]
-
-
-class Speedup(msgspec.Struct, frozen=True, kw_only=True):
-    """Speedup of the candidate over the reference, as ratios of times.
-
-    ``lower`` = exp(min r_i) and ``upper`` = exp(max r_i) bound the median speedup with ``confidence``
-    1 - 2**-k each; after an extension other order statistics do (see `bound_rank`). ``noise`` is
-    F = max |ln(A/A')| of the A/A pairs, ``judged_lower`` = lower * exp(-F), ``judged_upper`` = upper * exp(F).
-    """
-
-    replicates: int
-    noise_pairs: int
-    median: float
-    lower: float
-    upper: float
-    noise: float
-    judged_lower: float
-    judged_upper: float
-    confidence: float
-    reference_s: float
-    candidate_s: float
-
-
-def log_ratio(pair: TimingPair, part: Part) -> float:
-    """ln(time of the reference / time of the candidate), medians of samples or first calls."""
-    return math.log(arm_s(pair, "reference", part) / arm_s(pair, "candidate", part))
-
-
-def arm_s(pair: TimingPair, arm: Literal["reference", "candidate"], part: Part) -> float:
-    """Seconds per call of one arm: the median of its samples, or its first call."""
-    timing = pair.reference if arm == "reference" else pair.candidate
-    return median(timing.samples_s) if part == "warm" else timing.first_call_s
-
-
-def _tail(count: int, rank: int) -> float:
-    """Chance that the ``rank``-th smallest of ``count`` values lies above their median."""
-    return float(sum(math.comb(count, below) for below in range(rank)) / 2.0**count)
-
-
-def bound_rank(count: int, extended: bool) -> tuple[int, float]:
-    """Which order statistic bounds the median, counted from the end, and with what confidence.
-
-    The declared k replicates: the smallest, 1 - 2**-k. With an extension by as many the bound may be as wrong as
-    theirs was, 2**-k: of 14 values the third smallest. Both looks together are wrong in no more cases than the sum
-    of both.
-    """
-    if not extended:
-        return 1, 1.0 - 2.0**-count
-    allowed = 2.0 ** -(count // 2)
-    rank = max((rank for rank in range(1, count // 2 + 1) if _tail(count, rank) <= allowed), default=1)
-    return rank, 1.0 - allowed - _tail(count, rank)
+from reports import apart, paired
+from reports.policy import SpeedPolicy
+from reports.records import Manifest, Memory, MemoryPair, Timing
+from reports.times import Part, Speedup
 
 
 def speedup(timing: Timing, part: Part) -> Speedup:
-    """Judge-ready figures of a timed case.
+    """Figures of a timed case that can be shown, by the rule of the schema that it was written in."""
+    return paired.speedup(timing, part) if timing.pairs else apart.speedup(timing, part)
 
-    Parameters
-    ----------
-    timing : Timing
-        With at least one pair, one A/A pair, and positive times (see `timing_faults`).
-    part : {'warm', 'cold'}
-        Samples of the steady state, or first calls.
+
+def can_be_shown(timing: Timing, *, with_reference: bool = True) -> bool:
+    """Whether every time is there that a figure needs; ``with_reference``: a ratio, and not the candidate alone."""
+    rules: dict[str, Any] = {"min_samples": 1, "min_sample_s": 0.0, "long_call_s": math.inf}
+    least = int(with_reference)
+    if timing.pairs or timing.noise_pairs:
+        return not paired.timing_faults(timing, min_replicates=least, min_noise_pairs=least, **rules)
+    return not apart.timing_faults(timing, min_replicates=least, min_noise_pairs=1, **rules)
+
+
+def evidence_faults(timing: Timing, manifest: Manifest, rules: SpeedPolicy) -> tuple[str, ...]:
+    """Say why the times of a judged case are no evidence; empty if they are.
+
+    Old runs were asked for as many A/A pairs as replicates.
     """
-    ratios = sorted(log_ratio(pair, part) for pair in timing.pairs)
-    noise = max(abs(log_ratio(pair, part)) for pair in timing.noise_pairs)
-    rank, confidence = bound_rank(len(ratios), timing.extended)
-    lower, upper = math.exp(ratios[rank - 1]), math.exp(ratios[-rank])
-    return Speedup(
-        replicates=len(ratios),
-        noise_pairs=len(timing.noise_pairs),
-        median=math.exp(median(ratios)),
-        lower=lower,
-        upper=upper,
-        noise=noise,
-        judged_lower=lower * math.exp(-noise),
-        judged_upper=upper * math.exp(noise),
-        confidence=confidence,
-        reference_s=median(arm_s(pair, "reference", part) for pair in timing.pairs),
-        candidate_s=median(arm_s(pair, "candidate", part) for pair in timing.pairs),
+    rule: Callable[..., tuple[str, ...]] = paired.timing_faults if manifest.is_paired else apart.timing_faults
+    return rule(
+        timing,
+        min_replicates=rules.min_replicates,
+        min_noise_pairs=rules.min_replicates if manifest.is_paired else rules.min_noise_pairs,
+        min_samples=rules.min_samples,
+        min_sample_s=rules.min_sample_s,
+        long_call_s=rules.long_call_s,
+        protocol=manifest.protocol,
     )
 
 
@@ -167,50 +120,6 @@ def peak_ratio(memory: Memory, spread_bytes: int, small_increment_bytes: int) ->
         reference_peak_bytes=int(median(pair.reference.peak_bytes for pair in memory.pairs)),
         candidate_peak_bytes=int(median(pair.candidate.peak_bytes for pair in memory.pairs)),
     )
-
-
-def _usable(value: float) -> bool:
-    return math.isfinite(value) and value > 0
-
-
-def timing_faults(
-    timing: Timing,
-    *,
-    min_replicates: int,
-    min_noise_pairs: int,
-    min_samples: int,
-    min_sample_s: float,
-    long_call_s: float,
-    protocol: Protocol | None = None,
-) -> tuple[str, ...]:
-    """Say why a timing is no evidence; empty if it is. With a protocol, no more may be measured than it declares."""
-    faults = []
-    if len(timing.pairs) < min_replicates:
-        faults.append(f"{len(timing.pairs)} of {min_replicates} replicate pairs")
-    if timing.extended and len(timing.pairs) < 2 * min_replicates:
-        faults.append(f"{len(timing.pairs)} of {2 * min_replicates} replicate pairs after the extension")
-    if protocol is not None:
-        declared = protocol.max_replicates if timing.extended else protocol.replicates
-        if len(timing.pairs) > declared:
-            faults.append(f"{len(timing.pairs)} replicate pairs where {declared} are declared")
-    wanted = 2 * min_noise_pairs if timing.extended else min_noise_pairs
-    if len(timing.noise_pairs) < wanted:
-        faults.append(f"{len(timing.noise_pairs)} of {wanted} A/A pairs")
-    arms = [arm for pair in (*timing.pairs, *timing.noise_pairs) for arm in (pair.reference, pair.candidate)]
-    if any(not _usable(arm.first_call_s) or not all(map(_usable, arm.samples_s)) for arm in arms):
-        faults.append("times that are not finite and positive")
-    short = [
-        arm
-        for arm in arms
-        if len(arm.samples_s) < min_samples and not (arm.samples_s and min(arm.samples_s) >= long_call_s)
-    ]
-    if short:
-        fewest = min(len(arm.samples_s) for arm in short)
-        faults.append(f"{fewest} of {min_samples} samples in {len(short)} of {len(arms)} arms")
-    # Two per cent below the declared length: a clock that stops a sample just short of it.
-    if any(arm.samples_s and min(arm.samples_s) * arm.calls_per_sample < 0.98 * min_sample_s for arm in arms):
-        faults.append(f"samples shorter than {1000 * min_sample_s:g} ms")
-    return tuple(faults)
 
 
 def memory_faults(memory: Memory, *, min_pairs: int) -> tuple[str, ...]:

@@ -70,6 +70,7 @@ def terminal(verdict: Verdict) -> str:
     """All lines for the terminal; the verdict is the last."""
     lines = [criterion_line(criterion) for criterion in verdict.criteria]
     lines.append(counts_line(verdict))
+    lines += [verdict.rule] if verdict.rule else []
     lines += [f"relaxed: {plain(sentence)}" for sentence in verdict.relaxed]
     return "\n".join([*lines, verdict.line])
 
@@ -118,6 +119,7 @@ def review(verdict: Verdict) -> str:
         lines.append("")
     lines += _fixes(verdict)
     lines += ["## Criteria", "", *_table(verdict), "", f"Lines of the run: {counts_line(verdict)}.", ""]
+    lines += [f"Here {verdict.rule}.", ""] if verdict.rule else []
     lines += [
         f"- **{TITLES[item.id]}**: {escape(MEANINGS[item.id])} Promised: {escape(item.promise)}."
         for item in verdict.criteria

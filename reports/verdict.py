@@ -87,7 +87,7 @@ class Verdict(Judged, frozen=True, kw_only=True):
     """A judged run.
 
     ``rejected_by`` are the criteria that kept it from ACCEPT. ``relaxed`` says where a looser policy was
-    used; empty means the promised thresholds.
+    used; empty means the promised thresholds. ``rule`` says so where times are judged by the rule of an older schema.
     """
 
     verdict_version: str
@@ -114,6 +114,7 @@ class Verdict(Judged, frozen=True, kw_only=True):
     versions: dict[str, str]
     counts: Counts
     criteria: tuple[Criterion, ...]
+    rule: str | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:

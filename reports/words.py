@@ -24,7 +24,7 @@ MEANINGS: dict[CriterionId, str] = {
     "oracle_agreement": "Two implementations can be wrong together, so both are held to a third one that shares "
     "no code with them and computes in double precision.",
     "speed": "The time of a call once everything is warm; ten times was promised for 5000 groups, and the lower "
-    "end of the measured interval must reach it after the noise of the machine is taken off.",
+    "end of the measured interval must reach it, so that noise is wrong in one run of a hundred at most.",
     "cold_speed": "The time of the first call in a fresh process, whatever it compiles; data preparation calls "
     "the kernel once or twice, so this is what a user waits for.",
     "memory": "The highest point the memory reaches during a call; a fifth more than the old implementation is "

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +18,18 @@ import numpy as np
 from validation import memory, workloads
 from validation.compare import compare
 from validation.records import CalibrationCheck, Case
+from validation.residents import Resident, within
 from validation.watch import clocked
 
 SLEEP_S = 0.05
 BLOCK_BYTES = 256 * 2**20
 OFF_BY = 2e-6
+HELD_BYTES = 128 * 2**20
+# An interpreter that starts takes some MiB of its own.
+_HELD_LIMIT = 0.15
+# Long beside a look, also on a busy machine.
+_HELD_S = 0.3
+_HOLD = "import sys; block = b'x' * int(sys.argv[1]); print(flush=True); sys.stdin.read()"
 _REPETITIONS = 5
 _SAMPLE_S = 0.01
 HighWater = Callable[[Callable[[], float]], tuple[int, int, float]]
@@ -101,6 +110,37 @@ def memory_meter(high_water: HighWater | None = None) -> tuple[CalibrationCheck,
         baseline, peak, _ = high_water(touch)
         found.append(check(f"memory: {name}", BLOCK_BYTES, peak - baseline, limit, "bytes", memory.meter()))
     return tuple(found)
+
+
+def hold_in_a_subprocess() -> tuple[float, float]:
+    """Let a subprocess hold `HELD_BYTES` while somebody looks on, from before its start to its end."""
+    began = time.monotonic()
+    time.sleep(_HELD_S)
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _HOLD, str(HELD_BYTES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        if process.stdout is not None:
+            process.stdout.readline()
+        time.sleep(_HELD_S)
+        ended = time.monotonic()
+        process.communicate()
+    return began, ended
+
+
+def descendants(looks: tuple[Resident, ...], held_s: tuple[float, float]) -> CalibrationCheck:
+    """Judge what was seen from outside of a subprocess that held a known amount of memory.
+
+    Parameters
+    ----------
+    looks : tuple of Resident
+        At the process that started it.
+    held_s : tuple of float
+        What `hold_in_a_subprocess` returned.
+    """
+    seen = within(looks, *held_s)
+    alone = [look.all_bytes for look in seen if not look.descendants]
+    measured = max(look.all_bytes for look in seen) - min(alone) if alone else 0
+    return check("descendants: subprocess", HELD_BYTES, measured, _HELD_LIMIT, "bytes", memory.WITH_DESCENDANTS)
 
 
 def equivalence() -> tuple[CalibrationCheck, ...]:

@@ -146,9 +146,10 @@ def _metered(task: Task, channel: Channel, meter: Callable[[Callable[[], Any], s
 
 
 def _memory(task: Task, channel: Channel) -> Reply:
-    arm, watch = _metered(task, channel, memory.measure_arm)
+    (arm, metered_s), watch = _metered(task, channel, memory.measure_arm)
     return MemoryReply(
         memory=arm,
+        metered_s=metered_s,
         meter=memory.recorded_meter(),
         output_bytes=watch.output_bytes,
         calls=_told(task, watch),
@@ -162,9 +163,9 @@ def _timeline(task: Task, channel: Channel) -> Reply:
 
 
 def _calibrate(task: Task, channel: Channel) -> Reply:
-    from validation.calibration import calibrate
+    from validation.calibration import calibrate, hold_in_a_subprocess
 
-    return CalibrateReply(checks=calibrate(task.scan_path))
+    return CalibrateReply(checks=calibrate(task.scan_path), held_s=hold_in_a_subprocess())
 
 
 def _probe(task: Task, channel: Channel) -> Reply:

@@ -107,6 +107,8 @@ CLUSTER_OPTIONS = (
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True)
 @click.option("--memory-limit", "memory_limit_gib", type=click.FloatRange(min=0, min_open=True), metavar="GIB",
               help="Memory that one child may take [80 % of what is available].")  # fmt: skip
+@click.option("--keep-env", multiple=True, metavar="NAME",
+              help="Keep a variable that changes allocators or compilers; may be repeated.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Tell the progress as JSON lines.")
 def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **values: Any) -> None:
     """Run a sweep, and append one line per case to DIR/results.jsonl.

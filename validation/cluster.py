@@ -19,7 +19,7 @@ from typing import Any
 import distributed
 import msgspec
 
-from validation import declaration, errors, provenance, results, scans
+from validation import declaration, errors, limits, provenance, results, scans
 from validation.cluster_connection import Workers, connect
 from validation.cluster_worker import Done, Greeting, Outfit, Sources, Station, check_scan, work
 from validation.errors import CommandError, InstrumentError, UsageError
@@ -313,6 +313,7 @@ def _outfit(
         timeout_s=options.timeout_s,
         needs_suite=any(isinstance(item, SuiteItem) for item in items),
         ignore_interrupts=local is not None,
+        keep_env=options.keep_env,
     )
 
 
@@ -320,7 +321,7 @@ def threads_of(options: declaration.Options) -> int | None:
     """Threads of the kernels: as given; on local workers their share of the cores; else all cores of a worker."""
     local = options.cluster.local_workers if options.cluster else None
     if options.threads is None and local is not None:
-        return max(1, provenance.usable_cores() // local)
+        return max(1, limits.usable_cores() // local)
     return options.threads
 
 

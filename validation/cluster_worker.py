@@ -21,15 +21,16 @@ from typing import Any
 import msgspec
 from distributed import WorkerPlugin, get_worker
 
-from validation import lines, provenance
+from validation import limits, lines, provenance
 from validation.bench import Bench
 from validation.declaration import now
 from validation.errors import CommandError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.records import SCHEMA_VERSION, CalibrationResult, Manifest, Provenance, Record, ResultLine
-from validation.runner import LocalExecutor, Mode, worker_environment
+from validation.runner import LocalExecutor, Mode
 from validation.suite import find_suite
 from validation.summary import line_passed
+from validation.surroundings import settings_on_record
 
 RESOURCE = "measure"
 Sources = dict[str, bytes]
@@ -53,6 +54,7 @@ class Outfit(Record, frozen=True, kw_only=True):
     timeout_s: float
     needs_suite: bool
     ignore_interrupts: bool
+    keep_env: tuple[str, ...] = ()
 
 
 class Greeting(Record, frozen=True, kw_only=True):
@@ -97,7 +99,7 @@ def lay_out(sources: Sources, folder: Path) -> str:
 
 def greet(sources: Sources | None, threads: int | None) -> Greeting:
     """Describe this worker: its machine, versions, and the kernel that it would measure."""
-    environment = worker_environment(threads or provenance.usable_cores())
+    environment = settings_on_record(threads or limits.usable_cores())
     with tempfile.TemporaryDirectory(prefix="validation-") as folder:
         path = None if sources is None else lay_out(sources, Path(folder))
         origin = provenance.describe(path, environment)
@@ -164,8 +166,6 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         """
         if self._bench is not None:
             return self._bench
-        from validation.run import available_bytes
-
         outfit = self.outfit
         manifest = outfit.manifest
         if self._scratch is None:
@@ -176,9 +176,9 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         if found != manifest.scan.sha256:
             raise UsageError(f"the scan must have the SHA-256 {manifest.scan.sha256}, got {found}; start again")
         (folder / "scan.npz").write_bytes(outfit.scan)
-        threads = outfit.threads or provenance.usable_cores()
+        threads = outfit.threads or limits.usable_cores()
         mine = Greeting(
-            origin=provenance.describe(ptycho_path, worker_environment(threads)),
+            origin=provenance.describe(ptycho_path, settings_on_record(threads, outfit.keep_env)),
             host=socket.gethostname(),
         )
         refused = refusal(mine, outfit, find_suite(ptycho_path) is not None)
@@ -188,9 +188,15 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         self.origin = msgspec.structs.replace(
             manifest.provenance, machine=mine.origin.machine, threads=mine.origin.threads
         )
-        self.memory_limit_bytes = outfit.memory_limit_bytes or int(0.8 * available_bytes() / outfit.neighbours) or None
+        self.memory_limit_bytes = (
+            outfit.memory_limit_bytes or int(0.8 * limits.available_bytes() / outfit.neighbours) or None
+        )
         self._executor = LocalExecutor(
-            folder, mode=outfit.start, threads=threads, memory_limit_bytes=self.memory_limit_bytes
+            folder,
+            mode=outfit.start,
+            threads=threads,
+            memory_limit_bytes=self.memory_limit_bytes,
+            keep_env=outfit.keep_env,
         )
         self._bench = Bench(
             self._executor,

@@ -6,13 +6,14 @@ import datetime
 import secrets
 from pathlib import Path
 
-from validation import kernels, provenance, results, scans, sizing
+from validation import kernels, limits, provenance, results, scans, sizing
 from validation.catalogue import expand
 from validation.errors import NothingRanError, UsageError
 from validation.plan import Item, plan_items, planned_lines
 from validation.records import SCHEMA_VERSION, Manifest, Record
-from validation.runner import Mode, worker_environment
+from validation.runner import Mode
 from validation.suite import find_suite
+from validation.surroundings import settings_on_record
 from validation.sweeps import CANDIDATE, Sweep, parse_case_id, select
 
 
@@ -64,6 +65,7 @@ class Options(Record, frozen=True, kw_only=True):
     batch: tuple[int, ...] = ()
     dtype: tuple[str, ...] = ()
     kernel: tuple[str, ...] = ()
+    keep_env: tuple[str, ...] = ()
     cluster: ClusterOptions | None = None
 
     def resume_command(self) -> str:
@@ -124,9 +126,9 @@ def declare(options: Options, reference_groups: int | None = None) -> Declaratio
         reference_groups = parse_case_id(begun.reference_case_id).batch
     if reference_groups is not None:
         sweep = sizing.resized(sweep, reference_groups)
-    threads = options.threads or provenance.usable_cores()
+    threads = options.threads or limits.usable_cores()
     target = kernels.target_of_others(options.candidate)
-    origin = provenance.describe(options.ptycho, worker_environment(threads), target)
+    origin = provenance.describe(options.ptycho, settings_on_record(threads, options.keep_env), target)
     items = tuple(
         item
         for item in plan_items(sweep, options.candidate)

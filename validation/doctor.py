@@ -8,10 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from validation import provenance
+from validation import limits, provenance, surroundings
 from validation.records import Record
-from validation.run import available_bytes
-from validation.runner import Answer, LocalExecutor, Mode, worker_environment
+from validation.runner import Answer, LocalExecutor, Mode
 from validation.scans import materialise
 from validation.tasks import CalibrateReply, Task
 
@@ -37,7 +36,8 @@ def look_at_machine() -> list[Finding]:
     """Look at processor, load, memory, disk and versions; quick, starts nothing."""
     machine = provenance.describe_machine()
     load = os.getloadavg()[0] / machine.cores
-    free = available_bytes() / 2**30
+    free = limits.available_bytes() / 2**30
+    room = limits.memory_room()
     disk = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
     versions = provenance.describe(None, {}).versions
     governor = machine.governor or "not readable (a virtual machine, or no frequency scaling)"
@@ -60,7 +60,8 @@ def look_at_machine() -> list[Finding]:
             "memory",
             f"{free:.1f} GiB available"
             + ("; large cases will be skipped" if free < FREE_MEMORY_GIB else "")
-            + f" of {machine.memory_bytes / 2**30:.1f} GiB",
+            + f" of {machine.memory_bytes / 2**30:.1f} GiB"
+            + ("" if room is None else f"; the limit of this job, container or shell leaves {room / 2**30:.1f} GiB"),
             warn=free < FREE_MEMORY_GIB,
         ),
         _finding(
@@ -70,8 +71,17 @@ def look_at_machine() -> list[Finding]:
             warn=disk < FREE_DISK_GIB,
         ),
         _look_at_meter(),
-        _finding("threads", ", ".join(f"{name}={value}" for name, value in worker_environment(machine.cores).items())),
+        _look_at_environment(),
+        _finding(
+            "threads",
+            ", ".join(f"{name}={value}" for name, value in surroundings.settings_on_record(machine.cores).items()),
+        ),
     ]
+
+
+def _look_at_environment() -> Finding:
+    cleared = surroundings.cleared()
+    return _finding("environment", surroundings.cleared_note(cleared) or "nothing that changes allocators or compilers")
 
 
 def _look_at_meter() -> Finding:
@@ -87,7 +97,7 @@ def look_at_children(start: Mode) -> list[Finding]:
     """Start children, and calibrate the instruments in one of them."""
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as name,
-        LocalExecutor(Path(name), mode=start, threads=provenance.usable_cores(), memory_limit_bytes=None) as executor,
+        LocalExecutor(Path(name), mode=start, threads=limits.usable_cores(), memory_limit_bytes=None) as executor,
     ):
         scan_path = materialise(None, Path(name))
         read = executor.run(Task(action="scan", scan_path=scan_path), 120.0)

@@ -23,8 +23,8 @@ def _comparison(prefix: str, found: Comparison | None) -> dict[str, Any]:
     return {f"{prefix}_{name}": None if found is None else getattr(found, name) for name in names}
 
 
-def _medians(arms: list[ArmTiming]) -> tuple[float | None, float | None]:
-    """Give the median of the first calls and of the steady samples over all replicates, seconds."""
+def _medians(arms: tuple[ArmTiming, ...]) -> tuple[float | None, float | None]:
+    """Give the median of the first calls and of the steady samples over all processes, seconds."""
     if not arms:
         return None, None
     return median(arm.first_call_s for arm in arms), median(s for arm in arms for s in arm.samples_s)
@@ -44,10 +44,8 @@ def row(line: CaseResult) -> dict[str, Any]:
     equivalence = found.equivalence if found else None
     timing = found.timing if found else None
     memory = found.memory if found else None
-    reference_first, reference_time = _medians([pair.reference for pair in timing.pairs] if timing else [])
-    # Where the loop is left out the candidate is in the A/A pairs alone.
-    of_candidate = [pair.candidate for pair in (timing.pairs or timing.noise_pairs)] if timing else []
-    candidate_first, candidate_time = _medians(of_candidate)
+    reference_first, reference_time = _medians(timing.reference_arms if timing else ())
+    candidate_first, candidate_time = _medians(timing.candidate_arms if timing else ())
     return {
         **msgspec.to_builtins(line.case),
         "run_id": line.run_id,

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -37,7 +37,7 @@ from validation.gallery_bench import (
 from validation.gallery_evidence import Evidence, Verdict, ask_gate, write_folder
 from validation.mutant import Mutant
 from validation.mutants import MUTANTS, STANDS_FOR
-from validation.records import Audit, Case, Memory, MutantResult, Provenance, Record, Scan, Timing, TimingPair
+from validation.records import Audit, Case, Memory, MutantResult, Provenance, Record, Scan, Timing
 from validation.sweeps import CANDIDATE
 from validation.tasks import CalibrateReply, Task
 
@@ -92,9 +92,7 @@ def _measure_shared(measuring: GalleryBench, chosen: list[Mutant]) -> _Shared:
         STANDS_FOR.get(mutant.name, mutant.name) for mutant in chosen if mutant.measured in ("clock", "promise")
     )
     with forgotten():
-        clock = measuring.timings(
-            CLOCK, "lasts_200_ms", ("lasts_10_ms", "lasts_5_ms", *dict.fromkeys(timed)), noise="lasts_10_ms"
-        )
+        clock = measuring.timings(CLOCK, "lasts_200_ms", tuple(dict.fromkeys(("lasts_10_ms", "lasts_5_ms", *timed))))
     memory = measuring.memories(MAIN, "reference", (candidate, *named("memory")))
     if named("memory", "reassembly"):
         memory |= measuring.memories(PLACED, "reference", named("memory", "reassembly"))
@@ -102,7 +100,7 @@ def _measure_shared(measuring: GalleryBench, chosen: list[Mutant]) -> _Shared:
         memory |= measuring.memories(CLOCK, "holds_100_mib", ("holds_105_mib", "holds_130_mib"))
     slow = named("speed")
     if slow:
-        clock |= measuring.timings(SLOW, "reference", slow, noise=clock["lasts_10_ms"].noise_pairs)
+        clock |= measuring.timings(SLOW, "reference", slow)
     return _Shared(clock=clock, memory=memory)
 
 
@@ -178,22 +176,24 @@ def _mutate(measuring: GalleryBench, control: Evidence, mutant: Mutant, shared: 
 
 
 def _audited(control: Evidence, mutant: Mutant, audits: tuple[Audit, ...]) -> dict[str, Any]:
-    """Give the control's times or peaks, in whose first pair the candidate's results were found to be like that."""
-    kind: Literal["timing", "memory"] = "timing" if mutant.measured == "timed" else "memory"
-    figures: Any = getattr(control, kind)
-    first, *others = figures.pairs
-    first = msgspec.structs.replace(first, candidate=msgspec.structs.replace(first.candidate, audits=audits))
-    return {kind: msgspec.structs.replace(figures, pairs=(first, *others))}
+    """Give the control's times or peaks, of which one was found by the audits of the mutant."""
+    if mutant.measured == "timed" and control.timing is not None:
+        first, *others = control.timing.candidates
+        first = msgspec.structs.replace(first, audits=audits)
+        return {"timing": msgspec.structs.replace(control.timing, candidates=(first, *others))}
+    if control.memory is None:
+        return {}
+    pair, *pairs = control.memory.pairs
+    pair = msgspec.structs.replace(pair, candidate=msgspec.structs.replace(pair.candidate, audits=audits))
+    return {"memory": msgspec.structs.replace(control.memory, pairs=(pair, *pairs))}
 
 
 def _without_samples(timing: Timing) -> Timing:
-    pair = timing.pairs[0]
-    bare = TimingPair(
-        order=pair.order,
-        reference=msgspec.structs.replace(pair.reference, samples_s=pair.reference.samples_s[:1]),
-        candidate=msgspec.structs.replace(pair.candidate, samples_s=pair.candidate.samples_s[:1]),
+    references, candidates = (
+        tuple(msgspec.structs.replace(arm, samples_s=arm.samples_s[:1]) for arm in arms)
+        for arms in (timing.references[:1], timing.candidates[:1])
     )
-    return msgspec.structs.replace(timing, pairs=(bare,), noise_pairs=())
+    return msgspec.structs.replace(timing, references=references, candidates=candidates)
 
 
 def _falsify(evidence: Evidence, mutant: Mutant) -> Evidence:

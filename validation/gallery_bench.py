@@ -17,6 +17,7 @@ from validation.bench import Bench, CaseFailed
 from validation.broken_checkout import break_checkout
 from validation.calibration import check
 from validation.compare import ATOL, compare
+from validation.memory import joint_meter
 from validation.mutant import Mutant
 from validation.mutants import MUTANTS
 from validation.output import Output
@@ -35,7 +36,6 @@ from validation.records import (
     Protocol,
     Provenance,
     Timing,
-    TimingPair,
 )
 from validation.suite import SuiteOutcome, run_suite
 from validation.sweeps import make_case
@@ -148,10 +148,10 @@ class GalleryBench:
             self.refused[name] = found.failure
             return None
 
-    def timings(
-        self, case: Case, reference: str, others: tuple[str, ...], noise: str | tuple[TimingPair, ...]
-    ) -> dict[str, Timing]:
-        """Time arms in shuffled rounds, a fresh process each; a mutant that is refused is not tried again.
+    def timings(self, case: Case, reference: str, others: tuple[str, ...]) -> dict[str, Timing]:
+        """Time arms in shuffled rounds, a fresh process each: the reference once, A/A pairs of each of the others.
+
+        A mutant that is refused is not tried again.
 
         Parameters
         ----------
@@ -159,39 +159,21 @@ class GalleryBench:
         reference : str
             What the others are compared with.
         others : tuple of str
-        noise : str or tuple of TimingPair
-            The arm that is timed twice for the noise floor, or a noise floor that was measured before.
         """
-        again = f"{noise} again"
         arms: dict[str, list[ArmTiming]] = {name: [] for name in (reference, *others)}
-        if isinstance(noise, str):
-            arms[again] = []
-        places: dict[str, list[int]] = {name: [] for name in arms}
-        for number, order in enumerate(rounds(PROTOCOL.replicates, arms, case.case_id + reference), 1):
+        units = (reference, *others * PROTOCOL.noise_pairs_per_reference)
+        for number, order in enumerate(rounds(PROTOCOL.replicates, units, case.case_id + reference), 1):
             self.bench.step(f"{case.case_id}: round {number} of {PROTOCOL.replicates}")
-            for place, arm in enumerate(order):
-                name = str(noise) if arm == again else arm
-                found = self._arm(name, partial(timed, self.bench, case, name))
-                if found is not None:
-                    arms[arm].append(found[0])
-                    places[arm].append(place)
+            for name in order:
+                for _ in range(1 if name == reference else 2):
+                    found = self._arm(name, partial(timed, self.bench, case, name))
+                    if found is not None:
+                        arms[name].append(found[0])
         copies, _ = self.bench.ask("copy", CopyReply, case=case, protocol=PROTOCOL)
-
-        def pairs(one: str, two: str) -> tuple[TimingPair, ...]:
-            return tuple(
-                TimingPair(
-                    order="reference_first" if places[one][index] < places[two][index] else "candidate_first",
-                    reference=arms[one][index],
-                    candidate=arms[two][index],
-                )
-                for index in range(PROTOCOL.replicates)
-            )
-
-        floor = pairs(noise, again) if isinstance(noise, str) else noise
         return {
             name: Timing(
-                pairs=pairs(reference, name),
-                noise_pairs=floor,
+                references=tuple(arms[reference]),
+                candidates=tuple(arms[name]),
                 copy_fresh_s=copies.fresh_s,
                 copy_warm_s=copies.warm_s,
                 contended_rejected=0,
@@ -219,7 +201,7 @@ class GalleryBench:
                     output_bytes = found[1].output_bytes
         return {
             name: Memory(
-                meter=" and ".join(sorted(meters)),
+                meter=joint_meter(meters),
                 pairs=tuple(
                     MemoryPair(reference=one, candidate=two)
                     for one, two in zip(peaks[reference], peaks[name], strict=True)

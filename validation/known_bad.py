@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from validation import provenance, scans
+from validation import limits, provenance, scans
 from validation.bench import Bench, CaseFailed
 from validation.declaration import now
 from validation.errors import InstrumentError, UsageError
@@ -16,7 +16,8 @@ from validation.gallery_bench import PROTOCOL
 from validation.mutants import MUTANTS
 from validation.records import SCHEMA_VERSION
 from validation.results import check_writable
-from validation.runner import LocalExecutor, Mode, worker_environment
+from validation.runner import LocalExecutor, Mode
+from validation.surroundings import settings_on_record
 
 TIMEOUT_S = 300.0
 
@@ -46,8 +47,8 @@ def show(*, out: str, only: tuple[str, ...], candidate: str, ptycho: str | None,
     check_writable(folder)
     if any(folder.iterdir()):
         raise UsageError(f"--out must be an empty folder, but {out} is not; give another one")
-    threads = provenance.usable_cores()
-    origin = provenance.describe(ptycho, worker_environment(threads))
+    threads = limits.usable_cores()
+    origin = provenance.describe(ptycho, settings_on_record(threads))
     run_id = f"mutants-{secrets.token_hex(4)}"
 
     def line_fields() -> dict[str, Any]:

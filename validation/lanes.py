@@ -194,6 +194,7 @@ class Lanes:
             mode=self.executor.mode,
             threads=self.executor.threads,
             memory_limit_bytes=self.limit_bytes,
+            keep_env=self.executor.keep_env,
         ) as second:
             self.bench.require_going = self.require_going
             self.bench.share = self.share

@@ -13,7 +13,7 @@ from validation.errors import NothingRanError
 from validation.law import ReferenceLaw
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.provenance import find_ptycho
-from validation.sweeps import Sweep, noise_pairs, replicates, select
+from validation.sweeps import Sweep, schedule, select
 from validation.timing import LONG_CALL_S, SLOW_CALL_S
 from validation.workloads import predicted_bytes
 
@@ -51,9 +51,9 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
         calls = 1 if warm_s >= LONG_CALL_S else 1 + protocol.discarded
         calls += 1 if warm_s >= SLOW_CALL_S else protocol.samples
         timed = law.times_reference(item.planned)
-        if timed:
-            total_s += replicates(item.planned, protocol) * (2 * CHILD_S + start_s + calls * warm_s)
-        total_s += 2 * CHILD_S * noise_pairs(item.planned, protocol, with_reference=timed)
+        shape = schedule(item.planned, protocol, with_reference=timed)
+        total_s += shape.blocks * shape.references * (CHILD_S + start_s + calls * warm_s)
+        total_s += shape.blocks * shape.pairs * 2 * CHILD_S
     if "memory" in item.checks:
         timelines = 0 if item.planned.context else 1  # of either arm
         total_s += (protocol.memory_pairs + timelines) * (CHILD_S + start_s + warm_s)

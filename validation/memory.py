@@ -11,9 +11,10 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from validation.records import ArmMemory, Timeline
 
@@ -22,13 +23,28 @@ _M_MMAP_THRESHOLD = -3
 _M_PERTURB = -6
 _MMAP_THRESHOLD_BYTES = 65536
 _POISON = 0x80  # malloc fills with the complement, 0x7F: about 3.4e38 as a float
+_ALLOCATOR = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _TIMELINE_POINTS = 400
 SHORTEST_INTERVAL_S = 0.001
 
 KERNEL_METER = "VmHWM"
+WITH_DESCENDANTS = f"{KERNEL_METER} and sampled descendants"
 SAMPLING_METER = "memory_profiler"
+
+
+# Bound before an implementation is imported, which could put another clock in its place.
+_now = time.monotonic
+
+
+class Metered(NamedTuple):
+    """Resident bytes before a call and at its peak, what it returned, and when it began and ended."""
+
+    baseline: int
+    peak: int
+    result: Any
+    metered_s: tuple[float, float]
 
 
 def _libc() -> Any | None:
@@ -38,22 +54,30 @@ def _libc() -> Any | None:
     return library if hasattr(library, "mallopt") else None
 
 
+def _use_system_allocator(library: Any | None) -> None:
+    """Let TensorFlow allocate by malloc; ``os.environ`` stays that of every other process, timed ones included."""
+    if library is None:
+        os.environ[_ALLOCATOR] = "1"
+    else:
+        library.setenv(_ALLOCATOR.encode(), b"1", 1)
+
+
 def return_freed_memory() -> None:
     """Make freed memory leave the process at once; call it before the first TensorFlow operation.
 
     TensorFlow's oneDNN arena keeps what it once had, and glibc keeps freed blocks below its threshold: a warm call
     would then read almost nothing.
     """
-    os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"
     library = _libc()
+    _use_system_allocator(library)
     if library is not None and library.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES) != 1:
         raise OSError(f"mallopt(M_MMAP_THRESHOLD, {_MMAP_THRESHOLD_BYTES}) was refused")
 
 
 def poison_allocations() -> None:
     """Fill what is allocated from now on with 3.4e38, so that an element never written shows."""
-    os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"
     library = _libc()
+    _use_system_allocator(library)
     if library is not None:
         library.mallopt(_M_PERTURB, _POISON)
 
@@ -89,13 +113,21 @@ def _status_bytes(field: str) -> int:
 
 def high_water(function: Callable[[], Any]) -> tuple[int, int, Any]:
     """Resident bytes before a call, at its peak, and what it returned."""
+    return metered(function)[:3]
+
+
+def metered(function: Callable[[], Any]) -> Metered:
+    """Meter one call."""
     _trim()
     if meter() == SAMPLING_METER:
-        return _sampled_high_water(function)
+        began = _now()
+        return Metered(*_sampled_high_water(function), (began, _now()))
     _CLEAR_REFS.write_text("5")
     baseline = _status_bytes("VmHWM")
+    began = _now()
     result = function()
-    return baseline, _status_bytes("VmHWM"), result
+    ended = _now()
+    return Metered(baseline, _status_bytes("VmHWM"), result, (began, ended))
 
 
 def _sampled_high_water(function: Callable[[], Any]) -> tuple[int, int, Any]:
@@ -116,10 +148,18 @@ def _sample(function: Callable[[], Any], interval_s: float) -> list[tuple[float,
     return [(float(at), int(mebibytes * 2**20)) for mebibytes, at in samples]
 
 
-def measure_arm(function: Callable[[], Any], name: str) -> ArmMemory:
-    """High-water mark of one call."""
-    baseline, peak, _ = high_water(function)
-    return ArmMemory(implementation=name, baseline_bytes=baseline, peak_bytes=peak)
+def measure_arm(function: Callable[[], Any], name: str) -> tuple[ArmMemory, tuple[float, float]]:
+    """High-water mark of one call, and when the call began and ended."""
+    found = metered(function)
+    return ArmMemory(implementation=name, baseline_bytes=found.baseline, peak_bytes=found.peak), found.metered_s
+
+
+def joint_meter(meters: Iterable[str]) -> str:
+    """Name the meter of several readings: one that reads more stands for one that reads less."""
+    names = set(meters)
+    if WITH_DESCENDANTS in names:
+        names.discard(KERNEL_METER)
+    return " and ".join(sorted(names))
 
 
 def measure_timeline(function: Callable[[], Any], name: str) -> Timeline:

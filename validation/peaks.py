@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable
 
 import msgspec
 
 from validation.arms import metered
 from validation.bench import REFERENCE, Bench, CaseFailed
-from validation.records import Memory, MemoryPair, Timeline
+from validation.memory import joint_meter
+from validation.records import Memory, MemoryPair, Order, Timeline
 from validation.sweeps import PlannedCase
 from validation.tasks import MemoryReply, TimelineReply
-from validation.times import balanced_orders
+
+
+def balanced_orders(count: int, seed: str) -> list[Order]:
+    """Orders of the arms, as many of the one as of the other (odd counts: one more), shuffled."""
+    orders: list[Order] = ["reference_first" if index % 2 == 0 else "candidate_first" for index in range(count)]
+    random.Random(seed).shuffle(orders)
+    return orders
 
 
 def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory:
@@ -51,7 +59,7 @@ def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory
     replies = dict(zip(arms, (each for each in made if isinstance(each, MemoryReply)), strict=True))
     drawn = tuple(each for each in made if isinstance(each, Timeline))
     return Memory(
-        meter=" and ".join(sorted({reply.meter for reply in replies.values()})),
+        meter=joint_meter(reply.meter for reply in replies.values()),
         pairs=tuple(
             MemoryPair(reference=replies[number, REFERENCE].memory, candidate=replies[number, candidate].memory)
             for number in range(1, count + 1)

@@ -15,11 +15,14 @@ def _figure(value: float | None, form: str, unit: str = "") -> str:
 
 
 def _speedup(line: CaseResult) -> float | None:
-    """Median over the pairs of reference time to candidate time; context, never a verdict."""
+    """Ratio of the median times of reference and candidate; context, never a verdict."""
     timing = line.measurement.timing if line.measurement else None
-    if timing is None or not timing.pairs:  # the loop is left out where it is long
+    if timing is None or not timing.reference_arms:  # the loop is left out where it is long
         return None
-    return median(median(pair.reference.samples_s) / median(pair.candidate.samples_s) for pair in timing.pairs)
+    slow, quick = (
+        median(median(arm.samples_s) for arm in arms) for arms in (timing.reference_arms, timing.candidate_arms)
+    )
+    return slow / quick
 
 
 def lines(folder: RunFolder) -> list[str]:

@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 from validation.errors import UsageError
+from validation.limits import usable_cores
 from validation.records import Machine, Provenance
+from validation.surroundings import cleared
 
 SETTINGS = "config"
 PACKAGES = (
@@ -161,11 +163,6 @@ def _memory_bytes() -> int:
         return 0
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def describe_machine() -> Machine:
     """Fingerprint of this machine. The amount of memory enters it in whole GiB, as kernels differ in what they keep."""
     flags = _first_value("/proc/cpuinfo", "flags") or _first_value("/proc/cpuinfo", "Features") or ""
@@ -201,7 +198,7 @@ def describe(ptycho_path: str | None, threads: dict[str, str], candidate: str | 
     ptycho_path : str or None
         As the user gave it to ``--ptycho``.
     threads : dict
-        Environment variables that fix the thread counts of the children.
+        Environment variables that fix the thread counts of the children, and those that the user keeps.
     candidate : str, optional
         ``module:function`` of a candidate of the user's.
     """
@@ -222,4 +219,5 @@ def describe(ptycho_path: str | None, threads: dict[str, str], candidate: str | 
         threads=threads,
         harness_digest=harness_digest(),
         candidate_digest=candidate_digest(candidate),
+        cleared_env=cleared(threads),
     )

@@ -14,9 +14,9 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSION = "1.3"
+SCHEMA_VERSION = "1.4"
 # Versions that are still read. Only a run of the present version is continued.
-READABLE_VERSIONS = ("1.0", "1.1", "1.2", SCHEMA_VERSION)
+READABLE_VERSIONS = ("1.0", "1.1", "1.2", "1.3", SCHEMA_VERSION)
 
 Kernel = Literal["patch_extraction", "reassembly"]
 Dtype = Literal["complex64", "complex128"]
@@ -34,6 +34,8 @@ FailureReason = Literal[
     "not_available",  # the candidate is not installed or the checkout lacks the function
     "tampered",  # what the implementation's process said does not fit what was seen of it from outside
     "worker_lost",  # on a cluster: each worker that tried it was lost
+    "left_processes",  # processes that it started outlived it
+    "tampered",  # it changed what measures it: settings of other processes, or the high-water mark
 ]
 
 
@@ -79,6 +81,8 @@ class Provenance(Record, frozen=True, kw_only=True):
 
     ``harness_digest`` is of the sources that measured, ``candidate_digest`` of those of a candidate that came with
     neither ``ptycho`` nor the harness (``None`` otherwise, and both before schema 1.3).
+    ``threads`` holds the variables that children have as fixed or as kept, ``cleared_env`` the names of those that
+    change allocators or compilers and that children do not have.
     """
 
     commit: str | None
@@ -91,6 +95,7 @@ class Provenance(Record, frozen=True, kw_only=True):
     threads: dict[str, str]
     harness_digest: str | None = None
     candidate_digest: str | None = None
+    cleared_env: tuple[str, ...] = ()
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -147,7 +152,7 @@ Order = Literal["reference_first", "candidate_first"]
 
 
 class ArmTiming(Record, frozen=True, kw_only=True):
-    """One arm of a replicate: the first call apart, then the samples of the steady state.
+    """One process of an arm: the first call apart, then the samples of the steady state.
 
     ``samples_s`` are seconds per call; each sample lasted ``calls_per_sample`` calls. The first call holds the import
     of the implementation, which took ``import_s`` of it (``None`` before schema 1.4, where it was not in it).
@@ -167,7 +172,7 @@ class ArmTiming(Record, frozen=True, kw_only=True):
 
 
 class TimingPair(Record, frozen=True, kw_only=True):
-    """A replicate: two arms measured next to each other; ``order`` says which ran first."""
+    """A replicate before schema 1.4: two arms measured next to each other; ``order`` says which ran first."""
 
     order: Order
     reference: ArmTiming
@@ -175,22 +180,36 @@ class TimingPair(Record, frozen=True, kw_only=True):
 
 
 class Timing(Record, frozen=True, kw_only=True):
-    """Paired replicates, the A/A pairs that give the noise floor, and the copy of the output.
+    """The processes of either arm in the order of the schedule, and the copy of the output.
 
-    ``noise_pairs`` hold the same implementation in both arms. ``copy_fresh_s`` and
+    ``references`` are there unless the loop was left out. The first two ``candidates`` were next to each other in the
+    schedule, the next two, and so on: an A/A pair each, which tests the instrument. ``copy_fresh_s`` and
     ``copy_warm_s`` are times of ``np.copyto`` of the output into fresh and into touched memory.
-    ``contended_rejected`` counts replicates that were thrown away and repeated because something else
+    ``contended_rejected`` counts processes that were thrown away and repeated because something else
     ran, ``contended_kept`` those that were kept because too many were; ``extended`` says whether the one
     extension declared beforehand was used.
+    Before schema 1.4 there were ``pairs`` of both arms and ``noise_pairs`` of the candidate instead.
     """
 
-    pairs: tuple[TimingPair, ...]
-    noise_pairs: tuple[TimingPair, ...]
     copy_fresh_s: tuple[float, ...]
     copy_warm_s: tuple[float, ...]
     contended_rejected: int
     extended: bool
     contended_kept: int = 0
+    references: tuple[ArmTiming, ...] = ()
+    candidates: tuple[ArmTiming, ...] = ()
+    pairs: tuple[TimingPair, ...] = ()
+    noise_pairs: tuple[TimingPair, ...] = ()
+
+    @property
+    def reference_arms(self) -> tuple[ArmTiming, ...]:
+        """Processes of the reference, of any schema; none where it was left out."""
+        return self.references or tuple(pair.reference for pair in self.pairs)
+
+    @property
+    def candidate_arms(self) -> tuple[ArmTiming, ...]:
+        """Processes of the candidate, of any schema."""
+        return self.candidates or tuple(pair.candidate for pair in self.pairs or self.noise_pairs)
 
 
 class ArmMemory(Record, frozen=True, kw_only=True):
@@ -221,7 +240,11 @@ class Timeline(Record, frozen=True, kw_only=True):
 
 
 class Memory(Record, frozen=True, kw_only=True):
-    """Paired peaks. ``meter`` names the instrument (``VmHWM`` or ``memory_profiler``)."""
+    """Paired peaks.
+
+    ``meter`` names the instrument: ``VmHWM``, ``VmHWM and sampled descendants`` where processes were started, or
+    ``memory_profiler``.
+    """
 
     meter: str
     pairs: tuple[MemoryPair, ...]
@@ -371,7 +394,9 @@ class Planned(Record, frozen=True, kw_only=True):
 class Protocol(Record, frozen=True, kw_only=True):
     """How this run measures, declared before it starts.
 
-    A ``max_replicates`` above ``replicates`` is the one extension that may be used.
+    ``replicates`` counts the processes of the reference; with each go ``noise_pairs_per_reference`` pairs of
+    neighbouring processes of the candidate (before schema 1.4: pairs of both arms). A ``max_replicates`` above
+    ``replicates`` is the one extension that may be used.
     """
 
     replicates: int
@@ -380,6 +405,7 @@ class Protocol(Record, frozen=True, kw_only=True):
     discarded: int
     min_sample_s: float
     memory_pairs: int
+    noise_pairs_per_reference: int = 2
 
 
 class Manifest(Record, frozen=True, kw_only=True):

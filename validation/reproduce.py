@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import measure, probes, provenance, worst
+from validation import limits, measure, probes, provenance, worst
 from validation.bench import Bench, CaseFailed
 from validation.declaration import now
 from validation.errors import UsageError
@@ -29,9 +29,10 @@ from validation.records import (
     Record,
 )
 from validation.results import RunFolder, check_writable, key_of
-from validation.run import available_bytes, read_scan
-from validation.runner import LocalExecutor, Mode, worker_environment
+from validation.run import read_scan
+from validation.runner import LocalExecutor, Mode
 from validation.scans import materialise
+from validation.surroundings import settings_on_record
 from validation.sweeps import PROTOCOL, parse_case_id
 
 _ENTROPY = re.compile("[0-9a-f]{1,64}")
@@ -136,14 +137,14 @@ def reproduce(
         given = folder.manifest.provenance.ptycho_path
         ptycho = ptycho or (None if given == "installed" else given)
     candidate = candidate or "batched"
-    threads = provenance.usable_cores()
+    threads = limits.usable_cores()
     if folder is not None:
         threads = int(folder.manifest.provenance.threads.get(THREADS, threads))
-    origin = provenance.describe(ptycho, worker_environment(threads))
+    origin = provenance.describe(ptycho, settings_on_record(threads))
     if probe is None:
         check_writable(Path(out))
     ptycho_path = None if ptycho is None else str(Path(ptycho).resolve())
-    limit = int(0.8 * available_bytes()) or None
+    limit = int(0.8 * limits.available_bytes()) or None
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as name,
         LocalExecutor(Path(name), mode=start, threads=threads, memory_limit_bytes=limit) as executor,

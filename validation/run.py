@@ -17,24 +17,17 @@ from validation import kernels, lanes, lines, parts, provenance, results, scans,
 from validation.bench import Bench
 from validation.declaration import Declaration, Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
+from validation.limits import available_bytes
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
 from validation.progress import Progress
 from validation.records import SCHEMA_VERSION, CalibrationResult, CaseResult, Check, ResultLine, Scan
 from validation.runner import Executor, LocalExecutor
 from validation.scans import BUILT_IN_SCAN, materialise
 from validation.summary import Summary, line_passed, summarise
+from validation.surroundings import cleared_note
 from validation.tasks import ErrorReply, ScanReply, Task
 
 CALIBRATION_ATTEMPTS = 2
-
-
-def available_bytes() -> int:
-    """Memory that new processes can have without swapping; 0 where the system does not say."""
-    with contextlib.suppress(OSError), open("/proc/meminfo") as file:
-        for line in file:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def read_scan(executor: Executor, path: str, given: str | None, ptycho_path: str | None) -> Scan:
@@ -326,13 +319,20 @@ def run(options: Options, progress: Progress) -> Summary:
     check_folder(options)
     declared = declare(options)
     folder = open_to_continue(out, declared.manifest) if options.resume else None
+    note = cleared_note(declared.manifest.provenance.cleared_env)
+    if note is not None:
+        progress.note(note)
     available = int(0.8 * available_bytes()) or None
     limit = options.memory_limit_bytes or available
     ptycho_path = None if options.ptycho is None else str(Path(options.ptycho).resolve())
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as scratch_name,
         LocalExecutor(
-            Path(scratch_name), mode=options.start, threads=declared.threads, memory_limit_bytes=limit
+            Path(scratch_name),
+            mode=options.start,
+            threads=declared.threads,
+            memory_limit_bytes=limit,
+            keep_env=options.keep_env,
         ) as executor,
     ):
         scan_path = materialise(options.data, Path(scratch_name))

@@ -8,26 +8,28 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
+import secrets
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
+from validation import limits, surroundings
 from validation.channel import Mark
-from validation.errors import UNDECODABLE, InstrumentError
-from validation.records import Failure, FailureReason
-from validation.tasks import ErrorReply, Reply, Task
+from validation.endings import JOB_KILLED, classify
+from validation.errors import InstrumentError
+from validation.records import Failure
+from validation.settings import SERVER
+from validation.tasks import Reply, Task
 from validation.worker import Outcome, Request
 
 Mode = Literal["fork", "spawn"]
-STDERR_TAIL = 12
 START_TIMEOUT_S = 180.0
 # The server kills an overdue child itself; it is overdue itself only when it hangs or is stopped.
 SERVER_GRACE_S = 15.0
@@ -35,11 +37,6 @@ SERVER_GRACE_S = 15.0
 FULL_BYTES = 2**20
 # What NumPy says of a large array that does not fit: it asks for the space first, and gives back what it got.
 _NUMPY_FULL = "Not enough free space to write"
-_OUT_OF_MEMORY = re.compile(
-    r"std::bad_alloc|MemoryError|out of memory|cannot allocate memory|OOM when allocating|failed to allocate|"
-    r"resource ?exhausted|virtual memory exhausted|paging file",
-    re.IGNORECASE,
-)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,60 +60,6 @@ class Executor(Protocol):
         """Run one task; a task that fails gives a failure, never an exception."""
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """Environment of the children: the thread counts are fixed, and TensorFlow logs no chatter."""
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    fixed = dict.fromkeys((*names, "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), str(threads))
-    return {**fixed, "TF_CPP_MIN_LOG_LEVEL": "1", "PYTHONHASHSEED": "0"}
-
-
-def classify(outcome: Outcome, reply: bytes | None, timeout_s: float, arm: str | None) -> Reply | Failure:
-    """Turn the end of a child into its reply, or into the one reason why there is none.
-
-    Parameters
-    ----------
-    outcome : Outcome
-    reply : bytes or None
-        Content of the reply file; ``None`` if there is none.
-    timeout_s : float
-    arm : str or None
-        Name of the implementation.
-    """
-    tail = tuple(line for line in outcome.stderr.splitlines() if line.strip())[-STDERR_TAIL:]
-
-    def failure(reason: FailureReason, message: str) -> Failure:
-        name = signal.Signals(outcome.signal).name if outcome.signal in set(signal.Signals) else None
-        return Failure(
-            reason=reason,
-            message=message,
-            arm=arm,
-            exit_code=outcome.exit_code,
-            signal=name if outcome.signal is None or name else str(outcome.signal),
-            stderr_tail=tail,
-        )
-
-    if outcome.killed:
-        return failure("timeout", f"still running after {timeout_s:g} s; it was killed with its process group")
-    if outcome.signal is not None:
-        if _OUT_OF_MEMORY.search("\n".join(tail)):
-            return failure("out_of_memory", "an allocation failed at the memory limit, and the process aborted")
-        return failure("signal", f"killed by signal {outcome.signal}")
-    if outcome.exit_code != 0:
-        if _OUT_OF_MEMORY.search("\n".join(tail)):
-            return failure("out_of_memory", "an allocation failed at the memory limit")
-        last = f": {tail[-1].strip()[:200]}" if tail else ""
-        return failure("exit_code", f"left with exit code {outcome.exit_code}{last}")
-    if reply is None:
-        return failure("no_result", "left with exit code 0 and without a reply")
-    try:
-        decoded = msgspec.json.decode(reply, type=Reply)
-    except UNDECODABLE as error:
-        return failure("wrong_output", f"the reply is not one of the contract's: {error}")
-    if isinstance(decoded, ErrorReply) and decoded.reason != "bad_input":
-        return failure(decoded.reason, decoded.message)
-    return decoded  # type: ignore[no-any-return]
-
-
 class LocalExecutor:
     """Runs tasks on this machine, one at a time for each executor, in children of a server process.
 
@@ -131,16 +74,25 @@ class LocalExecutor:
         Threads that TensorFlow and its libraries may use, one number for all.
     memory_limit_bytes : int or None
         How much more than at its start a child may take.
+    keep_env : iterable of str
+        Names of variables that change allocators or compilers and that children keep all the same.
     """
 
-    def __init__(self, scratch: Path, *, mode: Mode, threads: int, memory_limit_bytes: int | None) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        *,
+        mode: Mode,
+        threads: int,
+        memory_limit_bytes: int | None,
+        keep_env: Iterable[str] = (),
+    ) -> None:
         self.scratch = scratch
         self.mode = mode
         self.threads = threads
-        self.environment = worker_environment(threads)
+        self.keep_env = tuple(keep_env)
         self.memory_limit_bytes = memory_limit_bytes
         self._server: subprocess.Popen[bytes] | None = None
-        self._count = 0
         self._stopped = False
 
     def __enter__(self) -> LocalExecutor:
@@ -176,7 +128,7 @@ class LocalExecutor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, **self.environment},
+                env=surroundings.child_environment(self.threads, self.keep_env),
                 start_new_session=True,
             )
         self._server = server
@@ -197,31 +149,35 @@ class LocalExecutor:
         is what takes it along.
         """
         limited = msgspec.structs.replace(task, memory_limit_bytes=task.memory_limit_bytes or self.memory_limit_bytes)
-        started = time.monotonic()
+        started, kills = time.monotonic(), limits.kills()
         outcome = None
         for _ in range(2):
-            self._count += 1
-            reply_path = self.scratch / f"reply-{self._count}.json"
-            outcome = self._ask(Request(task=limited, reply_path=str(reply_path), timeout_s=timeout_s))
+            # The name says nothing of the task, nor of how many there were.
+            folder = self.scratch / secrets.token_hex(4)
+            reply_path = folder.with_suffix(".json")
+            outcome = self._ask_in(folder, Request(
+                task=limited, reply_path=str(reply_path), folder=str(folder), timeout_s=timeout_s
+            ))  # fmt: skip
             if outcome is not None or self._stopped:
                 break
+        job_killed = limits.kills() > kills
         if outcome is None:
             lost = Failure(
-                reason="signal",
-                message="the process that starts children was lost twice while the task ran",
+                reason="out_of_memory" if job_killed else "signal",
+                message=JOB_KILLED
+                if job_killed
+                else "the process that starts children was lost twice while the task ran",
                 arm=task.implementation,
             )
             return Answer(reply=None, failure=lost, wall_s=time.monotonic() - started, cpu_s=0.0)
         reply = reply_path.read_bytes() if reply_path.exists() else None
-        found = classify(outcome, reply, timeout_s, task.implementation)
+        found = classify(outcome, reply, timeout_s, task.implementation, job_killed=job_killed)
         full = isinstance(found, Failure) and self._is_full(found)
-        for path in (reply_path, Path(f"{reply_path}.request"), Path(f"{reply_path}.part")):
+        for path in (reply_path, Path(f"{reply_path}.part")):
             path.unlink(missing_ok=True)
         if full:
-            raise InstrumentError(
-                f"{self.scratch}, where children write, has no space left, so that {task.implementation or 'a task'} "
-                "could not answer; make room or set TMPDIR, then continue the run with --resume"
-            )
+            raise self._full(task.implementation or "a task")
+        self._require_restored(outcome, task)
         failed = isinstance(found, Failure)
         return Answer(
             reply=None if failed else found,  # type: ignore[arg-type]
@@ -230,6 +186,34 @@ class LocalExecutor:
             cpu_s=outcome.cpu_s,
             marks=outcome.marks,
         )
+
+    def _full(self, who: str) -> InstrumentError:
+        return InstrumentError(
+            f"{self.scratch}, where children write, has no space left, so that {who} could not answer; make room or "
+            "set TMPDIR, then continue the run with --resume"
+        )
+
+    def _require_restored(self, outcome: Outcome, task: Task) -> None:
+        """Start another server, or none at all, where settings that a child changed could not be put back."""
+        left = [change for change in outcome.changes if not change.restored]
+        if any(change.process != SERVER for change in left):
+            raise InstrumentError(
+                f"{task.implementation or 'a task'} changed the {'; the '.join(map(str, left))}: what is timed after "
+                "it would not be comparable; start a new run without it"
+            )
+        if left:
+            self.close()
+
+    def _ask_in(self, folder: Path, request: Request) -> Outcome | None:
+        """Send a request that has a folder of its own, which is removed after."""
+        try:
+            surroundings.make_private(folder)
+        except OSError as error:
+            raise self._full(request.task.implementation or "a task") from error
+        try:
+            return self._ask(request)
+        finally:
+            surroundings.remove_private(folder)
 
     def _is_full(self, failure: Failure) -> bool:
         """Whether a failure is that of the folder in which children write: no fault of an implementation."""

@@ -4,6 +4,9 @@ A child forked from it starts in milliseconds instead of seconds, and owns a Ten
 its threads yet. Requests come as JSON lines on standard input, outcomes leave as JSON lines on the file
 descriptor that standard output was at the start. One child at a time; when the input closes, whoever asked is
 gone, and the running child is killed with its whole process group.
+
+Nothing outlives a child: what it started is ended with it, or found after it (`validation.descendants`); settings of
+this process and of its parent that it changed are put back (`validation.settings`).
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from types import FrameType
 import msgspec
 
 from validation.channel import Channel, Witness
+from validation.descendants import become_subreaper, descendants, end_descendants
+from validation.residents import Watch
+from validation.settings import HARNESS, SERVER, Guard
 from validation.worker import Outcome, Request, work
 
 PRELOAD = ("numpy", "scipy.spatial", "tensorflow", "validation.child")
@@ -44,18 +50,15 @@ def _become_child(request: Request, server: int, mode: str, log: int, line: int,
         _die_with_parent(server)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        null = os.open(os.devnull, os.O_RDONLY)
+        null = os.open(os.devnull, os.O_RDONLY) if mode == "fork" else _pipe_with(msgspec.json.encode(request))
         os.dup2(null, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
         for descriptor in (*not_its_own, null, log):
             os.close(descriptor)
         if mode == "spawn":
-            path = request.reply_path + ".request"
-            with open(path, "wb") as file:
-                file.write(msgspec.json.encode(request))
             os.set_inheritable(line, True)
-            os.execv(sys.executable, [sys.executable, "-m", "validation.worker", path, str(line)])
+            os.execv(sys.executable, [sys.executable, "-m", "validation.worker", str(line)])
         work(request, Channel(line))
         sys.stdout.flush()
         sys.stderr.flush()
@@ -66,6 +69,16 @@ def _become_child(request: Request, server: int, mode: str, log: int, line: int,
         sys.stderr.flush()
         os._exit(1)
     os._exit(0)
+
+
+def _pipe_with(content: bytes) -> int:
+    """Give the reading end of a pipe that holds what fits into one at once: a request is some kilobytes."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    if os.write(write_end, content) != len(content):
+        raise OSError(f"a request must fit into a pipe, got {len(content)} bytes")
+    os.close(write_end)
+    return read_end
 
 
 def _kill_group(pid: int) -> None:
@@ -94,8 +107,19 @@ class _Tail:
         return bool(received)
 
 
-def _await(pid: int, deadline: float, requests: int, tail: _Tail, witness: Witness) -> bool:
-    """Wait until the child ends; kill it at the deadline or when the requester goes. True if killed."""
+def _await(
+    pid: int,
+    deadline: float,
+    requests: int,
+    tail: _Tail,
+    witness: Witness,
+    own: frozenset[int],
+    watch: Watch | None,
+) -> bool:
+    """Wait until the child ends, and look at its memory; kill it at the deadline or when the requester goes.
+
+    True if killed.
+    """
     handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
     watched = [requests, tail.descriptor, witness.fileno()] + ([] if handle is None else [handle])
     killed = False
@@ -105,10 +129,15 @@ def _await(pid: int, deadline: float, requests: int, tail: _Tail, witness: Witne
             _kill_group(pid)
             killed, deadline = True, float("inf")
             continue
-        ready = select.select(watched, [], [], _POLL_S if handle is None else min(remaining, 3600.0))[0]
+        pause = min(remaining, _POLL_S if handle is None else 3600.0)
+        if watch is not None:
+            watch.look()
+            pause = min(pause, max(0.0, watch.next_s - time.monotonic()))
+        ready = select.select(watched, [], [], pause)[0]
         if requests in ready:  # nothing is sent while a child runs, so this is the end of input
             _kill_group(pid)
             os.waitpid(pid, 0)
+            end_descendants(own, grace_s=0.0)
             os._exit(0)
         if witness.fileno() in ready and not witness.read():
             watched.remove(witness.fileno())
@@ -122,6 +151,9 @@ def _await(pid: int, deadline: float, requests: int, tail: _Tail, witness: Witne
 def serve(requests: int, outcomes: int, mode: str) -> None:
     """Answer requests until the input closes."""
     server = os.getpid()
+    become_subreaper()
+    own = frozenset(process.pid for process in descendants(server))
+    guard = Guard({SERVER: server, HARNESS: os.getppid()})
     buffered = b""
     while True:
         while b"\n" not in buffered:
@@ -141,9 +173,12 @@ def serve(requests: int, outcomes: int, mode: str) -> None:
         os.close(write_end)
         witness.leave_to_child()
         tail = _Tail(read_end)
-        killed = _await(pid, started + request.timeout_s, requests, tail, witness)
-        _kill_group(pid)  # whatever the child started and left behind
+        watch = Watch(pid, own) if request.task.action in ("memory", "calibrate") else None
+        killed = _await(pid, started + request.timeout_s, requests, tail, witness, own, watch)
+        _kill_group(pid)  # whatever the child started and left behind in its group
         _, status, usage = os.wait4(pid, 0)
+        wall_s = time.monotonic() - started
+        left_behind = end_descendants(own)
         for _ in range(32):  # the rest of the pipe, and no more of a grandchild that got away and prints
             if not tail.read():
                 break
@@ -156,10 +191,13 @@ def serve(requests: int, outcomes: int, mode: str) -> None:
             exit_code=None if signalled else os.WEXITSTATUS(status),
             signal=os.WTERMSIG(status) if signalled else None,
             killed=killed,
-            wall_s=time.monotonic() - started,
+            wall_s=wall_s,
             cpu_s=usage.ru_utime + usage.ru_stime,
             stderr=tail.text.decode(errors="replace"),
             marks=tuple(witness.marks),
+            left_behind=left_behind,
+            changes=guard.put_back(),
+            looks=() if watch is None else tuple(watch.looks),
         )
         os.write(outcomes, msgspec.json.encode(outcome) + b"\n")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -20,15 +20,15 @@ CANDIDATE = "batched"
 EQUIVALENCE: tuple[Check, ...] = ("equivalence",)
 TIMED: tuple[Check, ...] = ("equivalence", "time")
 ALL_CHECKS: tuple[Check, ...] = ("equivalence", "time", "memory")
-# The protocol of METHOD: seven replicate pairs and one extension by as many, two calls discarded, five samples of
-# ten milliseconds.
+# The protocol of METHOD: seven processes of the reference, two A/A pairs of the candidate with each, one extension by
+# as many, two calls discarded, five samples of ten milliseconds.
 PROTOCOL = Protocol(replicates=7, max_replicates=14, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 # The quick sweep declares no extension.
 QUICK_PROTOCOL = msgspec.structs.replace(PROTOCOL, max_replicates=PROTOCOL.replicates)
-# Replicate pairs of a case whose times are context, and its A/A pairs beside them; where the loop is not timed, only
-# A/A pairs are taken, as many as there would be replicates.
+# Processes of the reference at a case whose times are context, and A/A pairs of the candidate beside them; where the
+# loop is not timed, as many pairs as there would be processes of it.
 CONTEXT_REPLICATES = 3
-CONTEXT_NOISE_PAIRS = 1
+CONTEXT_NOISE_PAIRS = 2
 _SHORT_DTYPE: dict[Dtype, str] = {"complex64": "c64", "complex128": "c128"}
 _LONG_DTYPE = {short: dtype for dtype, short in _SHORT_DTYPE.items()}
 _CASE_ID = re.compile(
@@ -54,14 +54,22 @@ class PlannedCase(Record, frozen=True, kw_only=True):
     context: bool = False
 
 
-def replicates(planned: PlannedCase, protocol: Protocol) -> int:
-    """Count the replicate pairs of a timed case."""
-    return min(CONTEXT_REPLICATES, protocol.replicates) if planned.context else protocol.replicates
+class Schedule(NamedTuple):
+    """How many blocks a timed case has, and what is in each: processes of the reference, A/A pairs of the candidate."""
+
+    blocks: int
+    references: int
+    pairs: int
 
 
-def noise_pairs(planned: PlannedCase, protocol: Protocol, *, with_reference: bool) -> int:
-    """Count the A/A pairs of a timed case; ``with_reference``: whether the reference is timed, too."""
-    return CONTEXT_NOISE_PAIRS if planned.context and with_reference else replicates(planned, protocol)
+def schedule(planned: PlannedCase, protocol: Protocol, *, with_reference: bool) -> Schedule:
+    """Give the schedule of a timed case; ``with_reference``: whether the reference is timed, too."""
+    if not planned.context:
+        return Schedule(protocol.replicates, int(with_reference), protocol.noise_pairs_per_reference)
+    few = min(CONTEXT_REPLICATES, protocol.replicates)
+    if not with_reference:
+        return Schedule(1, 0, few)
+    return Schedule(1, few, min(CONTEXT_NOISE_PAIRS, protocol.replicates))
 
 
 class Sweep(Record, frozen=True, kw_only=True):

@@ -100,13 +100,18 @@ class CopyReply(Record, tag_field="action", tag="copy", frozen=True, kw_only=Tru
 
 
 class MemoryReply(Record, tag_field="action", tag="memory", frozen=True, kw_only=True):
-    """One arm of a memory pair; ``meter`` names the instrument."""
+    """One arm of a memory pair; ``meter`` names the instrument.
+
+    ``metered_s`` is when the metered call began and ended, by the system's monotonic clock: what the parent saw of
+    the child's memory meanwhile is held against it.
+    """
 
     memory: ArmMemory
     meter: str
     output_bytes: int
     calls: Calls
     measured_s: float = 0.0
+    metered_s: tuple[float, float] = (0.0, float("inf"))
 
 
 class TimelineReply(Record, tag_field="action", tag="timeline", frozen=True, kw_only=True):
@@ -117,9 +122,14 @@ class TimelineReply(Record, tag_field="action", tag="timeline", frozen=True, kw_
 
 
 class CalibrateReply(Record, tag_field="action", tag="calibrate", frozen=True, kw_only=True):
-    """The instruments against known quantities."""
+    """The instruments against known quantities.
+
+    ``held_s`` is when a subprocess held a known amount of memory, from before its start to its end: whoever looked on
+    from outside has a check to add (`validation.calibration.descendants`).
+    """
 
     checks: tuple[CalibrationCheck, ...]
+    held_s: tuple[float, float] = (0.0, 0.0)
 
 
 class ProbeReply(Record, tag_field="action", tag="probe", frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from validation.provenance import usable_cores
+from validation.limits import usable_cores
 
 Piece = TypeVar("Piece")
 Found = TypeVar("Found")

@@ -1,4 +1,8 @@
-"""Times of a candidate and the reference at one case: the schedule, and what disturbs a replicate."""
+"""Times of a candidate and the reference at one case: the schedule, and what disturbs a process.
+
+Each process of an arm gives one first call and one steady time. A block is one process of the reference and the
+protocol's A/A pairs of the candidate, two processes next to each other, in shuffled order.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +12,34 @@ import random
 import time
 from collections.abc import Sequence
 from statistics import median
+from typing import Literal
 
+from validation import medians
 from validation.arms import timed
 from validation.bench import REFERENCE, Bench
-from validation.records import ArmTiming, Case, Kernel, Order, Timing, TimingPair
-from validation.sweeps import PlannedCase, noise_pairs, replicates
+from validation.records import ArmTiming, Case, Kernel, Timing
+from validation.sizing import with_groups
+from validation.sweeps import PlannedCase, Schedule, schedule
 from validation.tasks import CopyReply
+
+Arm = Literal["reference", "candidate"]
 
 # What SPEC promises of either kernel in first and in warm calls; an extension is measured where it is undecided.
 PROMISED_SPEEDUPS: dict[Kernel, tuple[float | None, float | None]] = {
     "patch_extraction": (10.0, 10.0),
     "reassembly": (None, 20.0),
 }
-# Processor time of others, in cores, above which a replicate counts as contended.
+# How far A/A pairs may be apart before the instrument is biased, as in the gate. More of them would not mend it.
+MAX_BIAS = 0.05
+# Processor time of others, in cores, above which a process counts as contended.
 CONTENDED_CORES = 0.25
-# Involuntary context switches of an arm, so many and so many a second, above which a replicate counts as contended if
-# they come that much faster than in the quietest replicate of the arm: one with more threads than processors, such as
+# Involuntary context switches of a process, so many and so many a second, above which it counts as contended if
+# they come that much faster than in the quietest process of the arm: one with more threads than processors, such as
 # JAX, is switched away by itself. Measured on two cores: 0 to 80 a second on a quiet machine, 125 to 200 beside work.
 CONTENDED_SWITCHES = 20
 CONTENDED_SWITCHES_PER_S = 100.0
 CONTENDED_SWITCHES_RATIO = 3.0
-# How much more than promised the gate asks for where contended replicates were kept.
+# How much more than promised the gate asks for where contended processes were kept.
 CONTENDED_MARGIN = 2.0
 
 
@@ -42,52 +53,57 @@ def busy_s() -> float | None:
     return (sum(values) - values[3] - values[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def balanced_orders(count: int, seed: str) -> list[Order]:
-    """Orders of the arms, as many of the one as of the other (odd counts: one more), shuffled."""
-    orders: list[Order] = ["reference_first" if index % 2 == 0 else "candidate_first" for index in range(count)]
-    random.Random(seed).shuffle(orders)
-    return orders
+def shuffled(shape: Schedule, seed: str) -> list[Arm]:
+    """Order the processes of a schedule; in as many blocks each, the reference has the same number of pairs before it.
+
+    Parameters
+    ----------
+    shape : Schedule
+    seed : str
+        The same gives the same order.
+    """
+    places = [index % (shape.pairs + 1) for index in range(shape.blocks)]
+    random.Random(seed).shuffle(places)
+    pair: list[Arm] = ["candidate", "candidate"]
+    loops: list[Arm] = ["reference"] * shape.references
+    order: list[Arm] = []
+    for place in places:
+        order += place * pair + loops + (shape.pairs - place) * pair
+    return order
 
 
-def _pair(bench: Bench, case: Case, first_order: Order, reference: str, candidate: str) -> tuple[TimingPair, float]:
-    """One replicate in two fresh processes, and how many cores others kept busy during the worse arm."""
-    arms = {"reference": reference, "candidate": candidate}
-    order = ("reference", "candidate") if first_order == "reference_first" else ("candidate", "reference")
-    timings = {}
-    others = 0.0
-    for arm in order:
-        before, started = busy_s(), time.monotonic()
-        timings[arm], answer = timed(bench, case, arms[arm])
-        wall_s, after = time.monotonic() - started, busy_s()
-        if before is not None and after is not None:
-            others = max(others, (after - before - answer.cpu_s) / max(wall_s, 1e-9))
-    pair = TimingPair(order=first_order, reference=timings["reference"], candidate=timings["candidate"])
-    return pair, others
+def time_arm(bench: Bench, case: Case, implementation: str) -> tuple[ArmTiming, float]:
+    """Time an implementation in a fresh process; and how many cores others kept busy meanwhile."""
+    before, started = busy_s(), time.monotonic()
+    arm, answer = timed(bench, case, implementation)
+    wall_s, after = time.monotonic() - started, busy_s()
+    if before is None or after is None:
+        return arm, 0.0
+    return arm, (after - before - answer.cpu_s) / max(wall_s, 1e-9)
 
 
 class Contention:
-    """Which replicates of a case other work disturbed."""
+    """Which processes of a case other work disturbed."""
 
     def __init__(self) -> None:
         self._lowest: dict[str, float] = {}
 
-    def disturbed(self, pair: TimingPair, others: float) -> bool:
-        """Whether others took processors from a replicate, or its threads were switched away.
+    def disturbed(self, arm: ArmTiming, others: float) -> bool:
+        """Whether others took processors from a process, or its threads were switched away.
 
-        ``others`` is the processor time of others in cores. The rates of all replicates asked about are remembered.
+        ``others`` is the processor time of others in cores. The rates of all processes asked about are remembered.
         """
-        for arm in (pair.reference, pair.candidate):
-            rate = _switches_per_s(arm)
-            self._lowest[arm.implementation] = min(rate, self._lowest.get(arm.implementation, rate))
-        return others > CONTENDED_CORES or self.switched_away(pair)
+        rate = _switches_per_s(arm)
+        self._lowest[arm.implementation] = min(rate, self._lowest.get(arm.implementation, rate))
+        return others > CONTENDED_CORES or self.switched_away(arm)
 
-    def switched_away(self, pair: TimingPair) -> bool:
-        """Whether an arm was switched away far more often than in the quietest replicate so far."""
-        return any(
+    def switched_away(self, arm: ArmTiming) -> bool:
+        """Whether it was switched away far more often than the quietest process of its arm so far."""
+        rate = _switches_per_s(arm)
+        return (
             arm.involuntary_switches >= CONTENDED_SWITCHES
-            and _switches_per_s(arm) > CONTENDED_SWITCHES_PER_S
-            and _switches_per_s(arm) > CONTENDED_SWITCHES_RATIO * self._lowest[arm.implementation]
-            for arm in (pair.reference, pair.candidate)
+            and rate > CONTENDED_SWITCHES_PER_S
+            and rate > CONTENDED_SWITCHES_RATIO * self._lowest[arm.implementation]
         )
 
 
@@ -96,49 +112,45 @@ def _switches_per_s(arm: ArmTiming) -> float:
     return arm.involuntary_switches / max(sum(arm.samples_s) * arm.calls_per_sample, 1e-9)
 
 
-def _times(timing: ArmTiming) -> tuple[float, float]:
-    """First call and steady state of an arm, seconds."""
-    return timing.first_call_s, median(timing.samples_s)
+def undecided(
+    kernel: Kernel, references: Sequence[ArmTiming], candidates: Sequence[ArmTiming], margin: float = 1.0
+) -> bool:
+    """Whether a promised speedup lies between the bounds that both arms leave, by the rule of the gate.
 
-
-def undecided(kernel: Kernel, pairs: Sequence[TimingPair], noise: Sequence[TimingPair], margin: float = 1.0) -> bool:
-    """Whether a promised speedup lies between the bounds that replicates and noise floor leave.
-
-    A time that is not positive decides nothing that more replicates would mend. ``margin`` is how many times the
-    promise the lower bound must reach.
+    A time that is not positive and a biased instrument decide nothing that more processes would mend. ``margin`` is
+    how many times the promise the lower bound must reach.
     """
 
-    def log_ratios(measured: Sequence[TimingPair], part: int) -> list[float]:
-        both = [(_times(pair.reference)[part], _times(pair.candidate)[part]) for pair in measured]
-        return [math.log(reference / candidate) for reference, candidate in both]
+    def times(arms: Sequence[ArmTiming]) -> list[tuple[float, float]]:
+        return [(arm.first_call_s, median(arm.samples_s)) for arm in arms]
 
-    if any(min(*_times(arm)) <= 0 for pair in (*pairs, *noise) for arm in (pair.reference, pair.candidate)):
+    slow, quick = times(references), times(candidates)
+    if any(min(both) <= 0 for both in (*slow, *quick)):
         return False
     for part, promised in enumerate(PROMISED_SPEEDUPS[kernel]):
         if promised is None:
             continue
-        ratios = log_ratios(pairs, part)
-        floor = max(map(abs, log_ratios(noise, part)))
-        if min(ratios) - floor < math.log(margin * promised) and math.log(promised) <= max(ratios) + floor:
+        found = medians.judged([both[part] for both in slow], [both[part] for both in quick])
+        biased = math.expm1(found.bias) > MAX_BIAS
+        if not biased and found.lower <= margin * promised and promised <= found.upper:
             return True
     return False
 
 
 def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing:
-    """Replicate pairs and A/A pairs of the candidate on one shuffled schedule, the copy of the output among them.
+    """Time reference and candidate on one shuffled schedule, the copy of the output among them.
 
-    A context case has fewer of both, and only the A/A pairs where the loop is long. A contended replicate
-    is thrown away and repeated, as often as half the schedule is long; when that is used up the machine is not
-    quiet, replicates stay as they are and are counted, and the gate asks for twice the margin. Where the replicates
-    of a case that speed is judged at leave the promise undecided, the one extension follows that the protocol
-    declares.
+    A context case has fewer processes, and none of the reference where its loop is long. Elsewhere the first process
+    of either arm is thrown away: after an installation or a start of the machine it reads its libraries from disk.
+
+    A contended process is thrown away and repeated, as often as half the schedule is long; when that is used up the
+    machine is not quiet, processes stay as they are and are counted, and the gate asks for twice the margin. Where a
+    case that speed is judged at leaves the promise undecided, the one extension follows that the protocol declares.
     """
     case = planned.case
-    k = replicates(planned, bench.protocol)
-    with_reference = k if bench.law.times_reference(planned) else 0
-    of_noise = noise_pairs(planned, bench.protocol, with_reference=with_reference > 0)
-    pairs: list[TimingPair] = []
-    noise: list[TimingPair] = []
+    shape = schedule(planned, bench.protocol, with_reference=bench.law.times_reference(planned))
+    names: dict[Arm, str] = {"reference": REFERENCE, "candidate": candidate}
+    arms: dict[Arm, list[ArmTiming]] = {"reference": [], "candidate": []}
     copies: list[CopyReply] = []
     contention = Contention()
     rejected = kept = 0
@@ -147,59 +159,59 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
         bench.step("copy of the output")
         copies.append(bench.ask("copy", CopyReply, case=case, protocol=bench.protocol)[0])
 
-    def replicate(round_name: str, with_reference: int, without: int) -> None:
+    def measure(round_name: str) -> None:
         nonlocal rejected, kept
-        schedule = [
-            *(("pair", order) for order in balanced_orders(with_reference, f"pair{round_name} {case.case_id}")),
-            *(("noise", order) for order in balanced_orders(without, f"noise{round_name} {case.case_id}")),
-        ]
-        random.Random(f"schedule{round_name} {case.case_id}").shuffle(schedule)
-        spare = len(schedule) // 2
+        order = shuffled(shape, f"schedule{round_name} {case.case_id}")
+        spare = len(order) // 2
 
-        def take(number: int, kind: str, order: Order) -> tuple[TimingPair, bool]:
-            """Measure a replicate until it is quiet; False where it is kept although it is not."""
+        def take(number: int) -> tuple[ArmTiming, bool]:
+            """Time a process until it is quiet; False where it is kept although it is not."""
             nonlocal rejected, kept, spare
             while True:
                 contended = f", {rejected} contended" if rejected else ""
-                bench.step(f"replicate {number} of {len(schedule)}{round_name}{contended}")
-                pair, others = _pair(bench, case, order, REFERENCE if kind == "pair" else candidate, candidate)
-                if not contention.disturbed(pair, others):
-                    return pair, True
+                bench.step(f"process {number + 1} of {len(order)}{round_name}{contended}")
+                arm, others = time_arm(bench, case, names[order[number]])
+                if not contention.disturbed(arm, others):
+                    return arm, True
                 if spare == 0:
                     kept += 1
-                    return pair, False
+                    return arm, False
                 rejected += 1
                 spare -= 1
 
         taken = []
-        for number, (kind, order) in enumerate(schedule, 1):
-            if number == len(schedule) // 2 + 1:
+        for number in range(len(order)):
+            if number == len(order) // 2:
                 copy()
-            taken.append(take(number, kind, order))
-        for number, (kind, order) in enumerate(schedule, 1):
-            pair, quiet = taken[number - 1]
+            taken.append(take(number))
+        for number, (arm, quiet) in enumerate(taken):
             # An early one had no quieter one to be compared with.
-            if quiet and contention.switched_away(pair):
+            if quiet and contention.switched_away(arm):
                 if spare:
                     rejected += 1
                     spare -= 1
-                    pair, _ = take(number, kind, order)
+                    arm, _ = take(number)
                 else:
                     kept += 1
-            (pairs if kind == "pair" else noise).append(pair)
+            arms[order[number]].append(arm)
 
+    if not planned.context:
+        bench.step("processes that are thrown away")
+        time_arm(bench, with_groups(case, min(case.batch, 1)), REFERENCE)
+        time_arm(bench, case, candidate)
     copy()
-    replicate("", with_reference, of_noise)
-    more = 0 if planned.context or with_reference == 0 else bench.protocol.max_replicates - k
-    extended = more > 0 and undecided(case.kernel, pairs, noise, CONTENDED_MARGIN if kept else 1.0)
+    measure("")
+    references, candidates = arms["reference"], arms["candidate"]
+    more = not planned.context and bench.protocol.max_replicates > bench.protocol.replicates
+    extended = more and undecided(case.kernel, references, candidates, CONTENDED_MARGIN if kept else 1.0)
     if extended:
-        replicate(" of the extension", more, more)
+        measure(" of the extension")
     copy()
-    if pairs:
-        bench.law.add(case, median(pair.reference.first_call_s for pair in pairs))
+    if references:
+        bench.law.add(case, median(arm.first_call_s for arm in references))
     return Timing(
-        pairs=tuple(pairs),
-        noise_pairs=tuple(noise),
+        references=tuple(references),
+        candidates=tuple(candidates),
         copy_fresh_s=tuple(taken for each in copies for taken in each.fresh_s),
         copy_warm_s=tuple(taken for each in copies for taken in each.warm_s),
         contended_rejected=rejected,

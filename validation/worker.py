@@ -1,7 +1,8 @@
 """The child process: takes one request, sets itself up, executes its task, leaves one reply file.
 
 Standard output and standard error belong to TensorFlow and to the implementation; the reply goes to a file of
-its own, written whole or not at all.
+its own, written whole or not at all. Neither its name nor the arguments and the environment of the process say what
+the task is.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ import contextlib
 import os
 import resource
 import sys
+from pathlib import Path
 
 import msgspec
 
+from validation import surroundings
 from validation.channel import Channel, Mark
 from validation.records import Record
+from validation.residents import Resident
+from validation.settings import Change
 from validation.tasks import ErrorReply, Task
 
 
 class Request(Record, frozen=True, kw_only=True):
-    """One task, the file for its reply, and its time."""
+    """One task, the file for its reply, the folder for whatever else the child writes, and its time."""
 
     task: Task
     reply_path: str
+    folder: str
     timeout_s: float
 
 
@@ -32,6 +38,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     ``cpu_s`` is its user and system time, ``killed`` whether the timeout ended it.
 
     ``stderr`` is the end of what it printed, ``marks`` what it sent while it measured (`validation.channel`).
+    ``left_behind`` names the processes that outlived it, ``changes`` the settings of others that it changed; by then
+    both are mended. ``looks`` are at its memory, where that was metered.
     """
 
     exit_code: int | None
@@ -41,6 +49,9 @@ class Outcome(Record, frozen=True, kw_only=True):
     cpu_s: float
     stderr: str
     marks: tuple[Mark, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    looks: tuple[Resident, ...] = ()
 
 
 def _data_bytes() -> int:
@@ -71,6 +82,7 @@ def write_reply(path: str, encoded: bytes) -> None:
 def work(request: Request, channel: Channel) -> None:
     """Execute the task of a request in this process."""
     task = request.task
+    surroundings.move_into(Path(request.folder))
     if task.ptycho_path is not None:
         sys.path.insert(0, task.ptycho_path)
     if task.memory_limit_bytes is not None:
@@ -85,13 +97,15 @@ def work(request: Request, channel: Channel) -> None:
 
 
 def main() -> None:
-    """Read a request from the file named by the first argument and execute it: the spawned worker.
+    """Read a request from standard input and execute it: the spawned worker.
 
-    The second argument is the descriptor of the line to the server.
+    The first argument is the descriptor of the line to the server.
     """
-    with open(sys.argv[1], "rb") as file:
-        request = msgspec.json.decode(file.read(), type=Request)
-    work(request, Channel(int(sys.argv[2])))
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    work(request, Channel(int(sys.argv[1])))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from reports.records import (
+    SCHEMA_VERSIONS,
     ArmMemory,
     ArmTiming,
     CalibrationCheck,
@@ -38,6 +39,7 @@ from reports.records import (
 )
 
 CANDIDATE = "batched"
+PRESENT = SCHEMA_VERSIONS[-1]
 DEFECTS = tuple(f"D{number}" for number in range(1, 11))
 MACHINE = Machine(
     fingerprint="3f0c9a",
@@ -163,6 +165,34 @@ def timing(
         copy_warm_s=(0.02, 0.021),
         contended_rejected=1,
         extended=False,
+    )
+
+
+def apart_timing(
+    reference_s: tuple[float, ...] = (4.0,) * 7,
+    candidate_s: tuple[float, ...] = (0.1,) * 28,
+    *,
+    cold: float = 2.0,
+    extended: bool = False,
+    contended_kept: int = 0,
+) -> Timing:
+    """Time arms apart, as schema 1.4 does; first calls take ``cold`` times as long."""
+    arms = [
+        tuple(arm(name, seconds, cold_s=cold * seconds) for seconds in times)
+        for name, times in (("reference", reference_s), (CANDIDATE, candidate_s))
+    ]
+    arms = [
+        tuple(msgspec.structs.replace(one, samples_s=(seconds,) * 5) for one, seconds in zip(of, times, strict=True))
+        for of, times in zip(arms, (reference_s, candidate_s), strict=True)
+    ]
+    return Timing(
+        references=arms[0],
+        candidates=arms[1],
+        copy_fresh_s=(0.04, 0.05),
+        copy_warm_s=(0.02, 0.021),
+        contended_rejected=1,
+        contended_kept=contended_kept,
+        extended=extended,
     )
 
 
@@ -299,6 +329,39 @@ def lines_of_full_run(**reference: Any) -> list[ResultLine]:
 
 def full_run(**reference: Any) -> Run:
     return make(lines_of_full_run(**reference))
+
+
+def present_run(run: Run | None = None, **reference: Any) -> Run:
+    """Run of the present schema, timed apart; ``run``: one to be brought to it, its times left as they are."""
+    run = run or full_run(**{"timing": apart_timing()} | reference)
+    lines = tuple(msgspec.structs.replace(line, schema_version=PRESENT) for line in run.lines)
+    return msgspec.structs.replace(
+        run, manifest=msgspec.structs.replace(run.manifest, schema_version=PRESENT), lines=lines
+    )
+
+
+# Times of runs of the present schema, by what they show.
+APART: dict[str, dict[str, Timing]] = {
+    "all is well": {"timing": apart_timing()},
+    "extended, one of fourteen loops and thirteen of the candidate are outvoted": {
+        "timing": apart_timing((0.5,) + (4.0,) * 13, (0.1,) * 43 + (1.0,) * 13, extended=True)
+    },
+    "five slow processes of the candidate": {"timing": apart_timing(candidate_s=(0.1,) * 23 + (1.0,) * 5)},
+    "six slow processes of the candidate": {"timing": apart_timing(candidate_s=(0.1,) * 22 + (1.0,) * 6)},
+    "one loop as quick as the candidate": {"timing": apart_timing((0.1,) + (4.0,) * 6)},
+    "exactly the promise": {"timing": apart_timing((1.0,) * 7)},
+    "nine times": {"timing": apart_timing((0.9,) * 7)},
+    "a bias of 3 per cent": {"timing": apart_timing((1.02,) * 7, (0.1, 0.103) * 14)},
+    "a biased instrument": {"timing": apart_timing(candidate_s=(0.1, 0.106) * 14)},
+    "disturbed processes kept": {"timing": apart_timing((1.9,) * 7, contended_kept=2)},
+    "disturbed processes kept, twice the margin": {"timing": apart_timing((2.1,) * 7, contended_kept=2)},
+    "too few loops": {"timing": apart_timing((4.0,) * 6)},
+    "too few of the candidate": {"timing": apart_timing(candidate_s=(0.1,) * 26)},
+    "one without a neighbour": {"timing": apart_timing(candidate_s=(0.1,) * 29)},
+    "more than declared": {"timing": apart_timing((4.0,) * 8, (0.1,) * 32)},
+    "half an extension": {"timing": apart_timing((4.0,) * 13, (0.1,) * 54, extended=True)},
+    "timed in pairs": {"timing": timing()},
+}
 
 
 def quick_run(**reference: Any) -> Run:

@@ -6,6 +6,7 @@ then read the difference of ``approved_verdicts.txt``.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +138,7 @@ MORE: dict[str, Callable[[], Run]] = {
     "reference compared with nothing": lambda: replaced(
         b.full_run(), at_reference, measurement=measured(equivalence=None, timing=b.timing(), memory=b.memory())
     ),
+    **{f"schema 1.4, {name}": functools.partial(b.present_run, **parts) for name, parts in b.APART.items()},
     "fine elsewhere, failed by the oracle": lambda: replaced(
         b.full_run(), away_from_reference, measurement=None, failure=b.failure("exception", arm="oracle")
     ),

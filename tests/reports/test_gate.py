@@ -362,3 +362,11 @@ def test_a_reference_that_leaves_the_oracle_is_named_also_behind_a_case_that_has
     assert found.state == "fail"
     assert found.finding.startswith("the reference ")
     assert found.value == 0.25
+
+
+def test_what_subprocesses_held_decides_with_the_mark_and_is_told() -> None:
+    for ratio, state in ((0.9, "pass"), (1.5, "fail")):
+        memory = b.memory(ratio, meter="VmHWM and sampled descendants")
+        found = next(each for each in verdict_of(b.full_run(memory=memory)).criteria if each.id == "memory")
+        assert found.state == state
+        assert "with the processes that were started" in found.finding

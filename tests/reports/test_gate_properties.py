@@ -131,6 +131,6 @@ def test_the_strategy_reaches_every_verdict() -> None:
 
 @pytest.mark.parametrize("count", [6, 7, 8])
 def test_the_bound_of_the_median_has_its_confidence(count: int) -> None:
-    from reports.statistics import speedup
+    from reports.paired import speedup
 
     assert speedup(b.timing(replicates=count), "warm").confidence == 1 - 0.5**count

@@ -304,3 +304,15 @@ def test_the_page_says_what_the_verdict_means_for_the_flag(run, means):
     verdict = judge(run, read_policy(), "runs/a")
     assert means in flag(verdict)
     assert means in page(run, verdict)
+
+
+def test_a_run_of_an_older_schema_is_judged_by_its_rule_and_every_text_says_so() -> None:
+    old, present = b.full_run(), b.present_run()
+    sentence = "times are judged by the rule of their schema 1.0"
+    assert sentence in str(judge(old, POLICY).rule)
+    assert judge(present, POLICY).rule is None
+    for text in (texts.terminal, texts.review, lambda verdict: page(old, verdict, POLICY)):
+        assert sentence in text(judge(old, POLICY))
+    for text in (texts.terminal, texts.review, lambda verdict: page(present, verdict, POLICY)):
+        assert "are judged by the rule of" not in text(judge(present, POLICY))
+        assert "after noise" not in text(judge(present, POLICY))

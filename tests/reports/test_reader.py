@@ -83,11 +83,11 @@ FAULTS = {
     "binary manifest": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "is not the manifest"),
     "unknown schema": (
         lambda folder: edit(folder, '"schema_version":"1.0"', '"schema_version":"9.1"', name="manifest.json"),
-        "schema_version must be one of 1.0, 1.1, 1.2, 1.3, got '9.1'",
+        "schema_version must be one of 1.0, 1.1, 1.2, 1.3, 1.4, got '9.1'",
     ),
     "unknown schema in a line": (
         lambda folder: edit(folder, '"schema_version":"1.0"', '"schema_version":"9.1"'),
-        "schema_version must be one of 1.0, 1.1, 1.2, 1.3, got '9.1'",
+        "schema_version must be one of 1.0, 1.1, 1.2, 1.3, 1.4, got '9.1'",
     ),
     "torn last line": (cut_last_line, "--resume"),
     "not a line": (lambda folder: edit(folder, "{", "[{"), "is not a result line"),

@@ -33,7 +33,6 @@ from validation.records import (
     MemoryPair,
     MutantResult,
     Timing,
-    TimingPair,
 )
 from validation.results import RunFolder
 from validation.suite import SuiteOutcome, run_suite
@@ -169,11 +168,9 @@ def _timing(speedup):
             involuntary_switches=0,
         )
 
-    pair = TimingPair(order="reference_first", reference=arm("slow", 0.2), candidate=arm("quick", 0.2 / speedup))
-    noise = TimingPair(order="reference_first", reference=arm("slow", 0.2), candidate=arm("slow", 0.2))
     return Timing(
-        pairs=(pair,) * 7,
-        noise_pairs=(noise,) * 7,
+        references=(arm("slow", 0.2),) * 7,
+        candidates=(arm("quick", 0.2 / speedup),) * 28,
         copy_fresh_s=(0.001,) * 5,
         copy_warm_s=(0.001,) * 5,
         contended_rejected=0,

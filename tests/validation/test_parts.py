@@ -18,9 +18,7 @@ from validation.run import run
 from validation.runner import LocalExecutor
 from validation.sweeps import ALL_CHECKS, PlannedCase, make_case
 
-TIMING = Timing(
-    pairs=(), noise_pairs=(), copy_fresh_s=(0.5,), copy_warm_s=(0.25,), contended_rejected=0, extended=False
-)
+TIMING = Timing(copy_fresh_s=(0.5,), copy_warm_s=(0.25,), contended_rejected=0, extended=False)
 MEMORY = Memory(meter="VmHWM", pairs=(), output_bytes=8)
 CASE = make_case("patch_extraction", N=8, gridsize=1, batch=1, shape=(20, 31), pattern="border")
 ITEM = CaseItem(

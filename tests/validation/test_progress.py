@@ -9,7 +9,7 @@ import pytest
 from tests.validation.builders import make_calibration, make_manifest, make_result
 from validation.peer_table import lines as peer_lines
 from validation.progress import BarProgress, JsonProgress, Progress
-from validation.records import ArmTiming, MutantResult, ProbeResult, SuiteResult, Timing, TimingPair
+from validation.records import ArmTiming, MutantResult, ProbeResult, SuiteResult, Timing
 from validation.results import RunFolder
 
 
@@ -120,9 +120,13 @@ def test_peers_stand_beside_the_candidate(tmp_path):
 
     folder = RunFolder.create(tmp_path / "run", make_manifest())
     for name, role, seconds in (("batched", "candidate", 0.1), ("scipy", "peer", 0.5)):
-        pair = TimingPair(order="reference_first", reference=arm("reference", 2.0), candidate=arm(name, seconds))
         timing = Timing(
-            pairs=(pair,), noise_pairs=(pair,), copy_fresh_s=(), copy_warm_s=(), contended_rejected=0, extended=False
+            references=(arm("reference", 2.0),),
+            candidates=(arm(name, seconds),) * 2,
+            copy_fresh_s=(),
+            copy_warm_s=(),
+            contended_rejected=0,
+            extended=False,
         )
         line = make_result()
         folder.append(

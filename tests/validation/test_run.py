@@ -14,7 +14,7 @@ import pytest
 
 from tests.validation.builders import make_calibration
 from tests.validation.misbehaving import TARGET, WAYS
-from validation import results, times
+from validation import peaks, results
 from validation.bench import Bench
 from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
@@ -198,10 +198,10 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
 
 
 def test_orders_are_balanced_and_shuffled():
-    orders = [tuple(times.balanced_orders(7, f"case {number}")) for number in range(20)]
+    orders = [tuple(peaks.balanced_orders(7, f"case {number}")) for number in range(20)]
     assert all(order.count("reference_first") == 4 for order in orders)
     assert len(set(orders)) > 10
-    assert orders == [tuple(times.balanced_orders(7, f"case {number}")) for number in range(20)]
+    assert orders == [tuple(peaks.balanced_orders(7, f"case {number}")) for number in range(20)]
 
 
 def test_progress_for_machines_is_strict_json(copied):

@@ -227,3 +227,11 @@ def test_every_end_of_a_child_has_one_reason(changes, reply, reason):
 def test_a_reply_of_a_child_that_ended_well_is_taken():
     reply = b'{"action":"output","output_path":"x","call_s":0.5}'
     assert classify(outcome(), reply, 5.0, "batched") == OutputReply(output_path="x", call_s=0.5)
+
+
+def test_a_child_that_the_system_killed_at_the_limit_of_the_job_is_told_as_that():
+    killed = outcome(signal=9, exit_code=None)
+    failure = classify(killed, None, 5.0, "batched", job_killed=True)
+    assert failure.reason == "out_of_memory"
+    assert "the memory limit of this job or container" in failure.message
+    assert classify(killed, None, 5.0, "batched").reason == "signal"
