@@ -6,10 +6,15 @@ import pytest
 
 from tests.docs.pages import ROOT
 from validation import gallery_bench, probes, workloads
-from validation.cheats.catalogue import CHEATS
-from validation.cheats.work import right
+from validation.arms import timed
+from validation.bench import Bench
+from validation.cheats.caching import forgotten
+from validation.cheats.catalogue import CHEATS, OPEN, TIMED_IN_FULL
+from validation.cheats.work import WORK_S, right
 from validation.demo_scan import write_demo_scan
+from validation.runner import LocalExecutor
 
+ALL = (*CHEATS, *TIMED_IN_FULL, *OPEN)
 # Kinds of the threat model that no implementation shows; the page says why.
 NOT_SHOWN = {19, 30, 31, 33, 34}
 # They are wrong from the first call on, or it does not come back.
@@ -36,7 +41,7 @@ def scan_path(tmp_path_factory):
 
 
 def test_every_kind_of_the_threat_model_has_a_cheat_or_is_said_to_have_none():
-    shown = {int(cheat.defect[1:]) for cheat in CHEATS}
+    shown = {int(cheat.defect[1:]) for cheat in ALL}
     assert shown | NOT_SHOWN == set(range(1, 41))
     assert not shown & NOT_SHOWN
 
@@ -53,7 +58,7 @@ def test_every_probe_that_a_cheat_must_fail_is_there():
 
 
 @pytest.mark.parametrize(
-    "cheat", [cheat for cheat in CHEATS if cheat.name not in WRONG_AT_ONCE | NOT_HERE], ids=lambda cheat: cheat.name
+    "cheat", [cheat for cheat in ALL if cheat.name not in WRONG_AT_ONCE | NOT_HERE], ids=lambda cheat: cheat.name
 )
 def test_a_cheat_begins_with_the_right_result(scan_path, cheat):
     case = gallery_bench.CLOCK if cheat.kernel == "patch_extraction" else gallery_bench.PLACED
@@ -64,7 +69,36 @@ def test_a_cheat_begins_with_the_right_result(scan_path, cheat):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory, scan_path):
+    folder = tmp_path_factory.mktemp("cheats")
+    with LocalExecutor(folder, mode="fork", threads=2, memory_limit_bytes=4 * 2**30) as executor:
+        yield Bench(
+            executor,
+            scan_path=scan_path,
+            ptycho_path=None,
+            protocol=gallery_bench.ONCE,
+            scratch=folder,
+            timeout_s=120.0,
+        )
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [cheat for cheat in (*CHEATS, *TIMED_IN_FULL) if cheat.measured == "clock"],
+    ids=lambda cheat: cheat.name,
+)
+def test_work_done_before_or_after_the_call_is_timed_in_full(bench, cheat):
+    with forgotten():
+        for _ in range(2):
+            timing, _ = timed(bench, gallery_bench.CLOCK, f"{cheat.module}:{cheat.name}")
+    if cheat.expected_criterion == "cold_speed":
+        assert timing.first_call_s >= timing.import_s >= 0.4
+    else:
+        assert min(timing.samples_s) >= WORK_S
+
+
 @pytest.mark.parametrize("page", ["mutants.md", "threat-model.md"])
 def test_the_pages_name_every_cheat(page):
     text = (ROOT / "docs" / page).read_text()
-    assert [cheat.name for cheat in CHEATS if f"`{cheat.name}`" not in text] == []
+    assert [cheat.name for cheat in ALL if f"`{cheat.name}`" not in text] == []

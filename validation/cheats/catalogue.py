@@ -73,11 +73,9 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(1, "laziness:fills_when_touched", WRONG, "a subclass of ndarray that is empty until it is indexed"),
     _slow(2, "laziness:asynchronous", "TensorFlow's executor works on after the call has returned"),
     _refused(3, "laziness:finishes_later", WRONG, "a thread finishes the result after the call has returned"),
-    _probed(4, "caching:kept_by_identity", "earlier_calls", "the result kept for the same arrays, whatever is in them"),
     _hungry(5, "caching:kept_by_content", "hungry, and the result kept by content: the second call costs nothing"),
     _probed(5, "caching:kept_by_a_corner", "impulse_matrix", "the result kept by the first elements of the inputs"),
     _slow(6, "laziness:works_ahead", "the first call does the work of all that are known to come"),
-    _slow(6, "inside:works_in_the_collector", "the work is done when garbage is collected, before the clock starts"),
     _refused(
         6,
         "inside:works_for_the_spots",
@@ -85,14 +83,10 @@ CHEATS: tuple[Mutant, ...] = (
         "the work is done while the inputs are looked at, off the clock",
     ),
     _slow(7, "caching:kept_on_disk", "results kept in a folder for all processes"),
-    _slow(7, "caching:kept_in_shared_memory", "results kept in shared memory for all processes"),
     _slow(8, "slow_import:imported_slowly", "the work is done when the module is imported", "cold_speed"),
     _refused(9, "clocks:slow_clock", TAMPERED, "the clocks of the module `time` run 200 times slower"),
     _refused(9, "clocks:clock_in_machine_code", TAMPERED, "the clocks stay; what they point to in memory is slower"),
     _refused(9, "inside:clock_of_the_watch", TAMPERED, "the clock is exchanged in the object that keeps it"),
-    _refused(9, "inside:short_clock_of_the_watch", TAMPERED, "the same, for work of a millisecond"),
-    _refused(10, "inside:answers_the_draw", TAMPERED, "idle; what is drawn of the result is computed after the draw"),
-    _refused(10, "inside:part_replaced", TAMPERED, "the same, by another class of the object that keeps parts"),
     _refused(10, "inside:snapshot_replaced", WRONG, "what compares with the snapshot of the instruments says yes"),
     _refused(10, "clocks:checker_replaced", WRONG, "the functions that check a timed call say yes"),
     _refused(10, "clocks:oracle_replaced", WRONG, "the oracle in the process says what the cheat says"),
@@ -124,12 +118,10 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(21, "caching:static_buffer", WRONG, "one output for all calls: a later one changes an earlier result"),
     _probed(21, "caching:two_buffers", "own_memory", "two outputs in turn"),
     _wrong(22, "state:nearest_pixel", "differs", "the nearest pixel: right for constant objects and whole pixels"),
-    _probed(23, "state:small_to_zero", "small_amplitude", "what is below the tolerance is left out"),
     _wrong(24, "state:half_precision", "differs", "sixteen bits inside"),
     _refused(25, "caching:knows_the_seed", WRONG, "right for the inputs of the public seed alone"),
     _probed(25, "caching:knows_the_sizes", "impulse_matrix", "right for windows of the measured sizes alone"),
     _hungry(26, "processes:memory_in_a_child", "eight outputs' worth of memory in a subprocess"),
-    _hungry(26, "processes:memory_in_a_file", "eight outputs' worth of memory in a file without a name"),
     _refused(27, "processes:leaves_a_busy_process", LEFT, "a process that left its session keeps a processor busy"),
     _refused(27, "processes:leaves_a_sleeping_process", LEFT, "a daemon that waits"),
     _refused(27, "processes:slows_its_parent", TAMPERED, "the process that starts all others gets one processor"),
@@ -154,4 +146,20 @@ CHEATS: tuple[Mutant, ...] = (
     _hungry(38, "processes:arena_kept", "the warm-up takes an arena for good"),
     _refused(39, "clocks:leaves_with_success", "no_result", "exit code 0 in the middle of a call"),
     _probed(40, "state:wrong_between_pixels", "half_pixels", "wrong exactly half way between two pixels"),
+)
+
+# Stopped like others of their kind, at the price of many processes: a test times each in one.
+TIMED_IN_FULL: tuple[Mutant, ...] = (
+    _slow(6, "inside:works_in_the_collector", "the work is done when garbage is collected, before the clock starts"),
+    _slow(7, "caching:kept_in_shared_memory", "results kept in shared memory for all processes"),
+)
+
+# Nothing stops these yet. What stops one moves it up, into the gallery.
+OPEN: tuple[Mutant, ...] = (
+    _probed(4, "caching:kept_by_identity", "earlier_calls", "the result kept for the same arrays, whatever is in them"),
+    _refused(9, "inside:short_clock_of_the_watch", TAMPERED, "the same, for work of a millisecond"),
+    _refused(10, "inside:answers_the_draw", TAMPERED, "idle; what is drawn of the result is computed after the draw"),
+    _refused(10, "inside:part_replaced", TAMPERED, "the same, by another class of the object that keeps parts"),
+    _probed(23, "state:small_to_zero", "small_amplitude", "what is below the tolerance is left out"),
+    _hungry(26, "processes:memory_in_a_file", "eight outputs' worth of memory in a file without a name"),
 )
