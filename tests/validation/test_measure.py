@@ -42,6 +42,7 @@ def test_a_case_that_is_judged_has_all_replicates_and_context_has_fewer():
     assert noise_pairs(context_case(), PROTOCOL, with_reference=False) == 3
 
 
+@pytest.mark.tensorflow
 def test_where_the_loop_is_left_out_the_candidate_is_timed_alone_and_the_line_says_why(bench, monkeypatch):
     monkeypatch.setattr(law, "PIXELS_MOVED_LIMIT", 1)
     monkeypatch.setattr(law, "CONTEXT_PIXELS_LIMIT", 1)
@@ -101,6 +102,7 @@ def test_what_the_promise_leaves_open_is_undecided(kernel, pairs, noise, expecte
     assert measure.undecided(kernel, pairs, noise) is expected
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("open_question", "expected"), [(True, 5), (False, 3)])
 def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_question, expected):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=5)
@@ -114,6 +116,7 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
     assert asked == [3]
 
 
+@pytest.mark.tensorflow
 def test_context_is_not_extended(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
     monkeypatch.setattr(measure, "undecided", lambda *arguments: True)
@@ -140,6 +143,7 @@ def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
     } == measure.PROMISED_SPEEDUPS
 
 
+@pytest.mark.tensorflow
 def test_the_time_of_the_oracle_is_no_measured_time(bench):
     case = context_case().case
     bench.output(case, measure.ORACLE)
@@ -148,6 +152,7 @@ def test_the_time_of_the_oracle_is_no_measured_time(bench):
     assert bench.measured_s > 0.0
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("context", "expected"), [(False, ["reference", "batched"]), (True, [])])
 def test_time_lines_of_memory_are_drawn_of_cases_that_are_judged(bench, context, expected):
     found = measure.measure_memory(bench, context_case(context), "batched")
@@ -190,6 +195,7 @@ def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_
     assert found.candidate_vs_oracle.passed is (nudge == 0)
 
 
+@pytest.mark.tensorflow
 def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkeypatch):
     asked = []
     ask = bench.ask
@@ -237,6 +243,7 @@ def test_few_switches_in_a_short_time_say_nothing():
         assert contention.disturbed(pair, 0.0) is (switches == 20)
 
 
+@pytest.mark.tensorflow
 def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500, 500, *[0] * 20])
@@ -248,6 +255,7 @@ def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkey
     assert all(pair.candidate.involuntary_switches == 0 for pair in both)
 
 
+@pytest.mark.tensorflow
 def test_replicates_that_stay_contended_are_counted_as_kept(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500] * 5 + [0] + [500] * 20)

@@ -10,6 +10,8 @@ import pytest
 
 from validation import memory
 
+pytestmark = pytest.mark.tensorflow
+
 # Runs in a fresh process; prints the readings as JSON. ``settings`` can be left out to see that they matter.
 _PROGRAM = """
 import sys, time
@@ -109,9 +111,9 @@ from validation import memory
 
 def two_steps():
     first = np.ones(2**25)
-    time.sleep(0.15)
+    time.sleep(0.5)  # the sampler gets its turn, also on a busy machine
     second = np.ones(2**25)
-    time.sleep(0.15)
+    time.sleep(0.5)
 
 if __name__ == "__main__":
     memory.return_freed_memory()

@@ -143,6 +143,7 @@ checks = ["equivalence", "time", "memory"]
 """
 
 
+@pytest.mark.tensorflow
 class TestRun:
     @pytest.fixture
     def asked(self, monkeypatch):

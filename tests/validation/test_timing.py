@@ -24,13 +24,18 @@ def arm(function, scan_path, name="candidate", **changed):
 
 
 def test_a_known_delay_is_read(scan_path):
+    inside = []
+
     def delayed(**arguments):
+        started = time.perf_counter()
         time.sleep(0.02)
-        return oracle.extract_patches(**arguments)
+        output = oracle.extract_patches(**arguments)
+        inside.append(time.perf_counter() - started)  # on a busy machine a call takes longer, and that is its time
+        return output
 
     found, spent = arm(delayed, scan_path)
     assert len(found.samples_s) == 5
-    assert 0.02 <= np.median(found.samples_s) < 0.06
+    assert 0.02 <= np.median(inside[-5:]) <= np.median(found.samples_s) < 1.5 * np.median(inside[-5:])
     assert spent >= 8 * 0.02
 
 
@@ -39,13 +44,13 @@ def test_the_first_call_is_timed_apart(scan_path):
 
     def compiled_at_first(**arguments):
         if not calls:
-            time.sleep(0.2)
+            time.sleep(1.0)  # longer than a busy machine holds up a short call
         calls.append(1)
         return oracle.extract_patches(**arguments)
 
     found, _ = arm(compiled_at_first, scan_path)
-    assert found.first_call_s >= 0.2
-    assert max(found.samples_s) < 0.2
+    assert found.first_call_s >= 1.0
+    assert max(found.samples_s) < 1.0
 
 
 def test_samples_of_a_quick_function_last_ten_milliseconds(scan_path):
@@ -89,18 +94,22 @@ def test_a_wrong_result_is_still_timed(scan_path):
 def test_a_long_reference_is_warmed_up_on_one_group(scan_path, monkeypatch):
     monkeypatch.setattr(timing, "LONG_LOOP_PATCHES", 20)
     monkeypatch.setattr(timing, "SLOW_CALL_S", 0.02)
-    sizes = []
+    sizes, inside = [], []
 
     def looped(**arguments):
         sizes.append(len(arguments["global_offsets"]))
+        started = time.perf_counter()
         time.sleep(0.01 * len(arguments["global_offsets"]) + (0.1 if len(sizes) == 1 else 0.0))
-        return oracle.extract_patches(**arguments)
+        output = oracle.extract_patches(**arguments)
+        inside.append(time.perf_counter() - started)
+        return output
 
     found, spent = arm(looped, scan_path, name="reference", batch=5)
     assert sizes == [1, 1, 1, 5]
     assert len(found.samples_s) == 1
     assert found.samples_s[0] >= 0.05
-    assert found.first_call_s == pytest.approx(found.samples_s[0] + 0.1, abs=0.05)
+    above = inside[0] - min(inside[1:3])
+    assert found.first_call_s == pytest.approx(found.samples_s[0] + above, abs=0.05)
     assert spent >= 0.18
 
 
@@ -117,10 +126,10 @@ def test_the_copy_is_timed_fresh_and_warm():
     assert spent == pytest.approx(sum(fresh) + sum(warm))
 
 
-@pytest.mark.parametrize(("first_s", "later_s", "expected"), [(0.03, 0.06, 5), (0.06, 0.03, 1)])
+@pytest.mark.parametrize(("first_s", "later_s", "expected"), [(0.02, 0.3, 5), (0.3, 0.02, 1)])
 def test_the_first_long_call_decides_whether_there_are_more(scan_path, monkeypatch, first_s, later_s, expected):
     monkeypatch.setattr(timing, "LONG_LOOP_PATCHES", 20)
-    monkeypatch.setattr(timing, "SLOW_CALL_S", 0.045)
+    monkeypatch.setattr(timing, "SLOW_CALL_S", 0.25)  # far from both
     sizes = []
 
     def looped(**arguments):
