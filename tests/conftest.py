@@ -1,5 +1,6 @@
 """What holds for all tests: what Hypothesis draws, which tests start TensorFlow, and the table of faults."""
 
+import os
 import re
 
 import pytest
@@ -28,6 +29,8 @@ def pytest_ignore_collect(collection_path, config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    if os.environ.get("REVERSED"):
+        items.reverse()
     texts = {path: path.read_text() for path in {item.path for item in items}}
     for item in items:
         if STARTS_TENSORFLOW.search(texts[item.path]):

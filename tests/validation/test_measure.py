@@ -16,18 +16,23 @@ SMOKE = catalogue.expand("smoke", SCAN, 0)
 SHORT = Protocol(replicates=5, max_replicates=5, samples=2, discarded=0, min_sample_s=0.001, memory_pairs=1)
 
 
+@pytest.fixture(scope="module")
+def executor(tmp_path_factory):
+    with LocalExecutor(tmp_path_factory.mktemp("executor"), mode="fork", threads=2, memory_limit_bytes=None) as shared:
+        yield shared
+
+
 @pytest.fixture
-def bench(tmp_path):
+def bench(executor, tmp_path):
     write_demo_scan(tmp_path / "scan.npz")
-    with LocalExecutor(tmp_path, mode="fork", threads=2, memory_limit_bytes=None) as executor:
-        yield measure.Bench(
-            executor,
-            scan_path=str(tmp_path / "scan.npz"),
-            ptycho_path=None,
-            protocol=SHORT,
-            scratch=tmp_path,
-            timeout_s=60.0,
-        )
+    return measure.Bench(
+        executor,
+        scan_path=str(tmp_path / "scan.npz"),
+        ptycho_path=None,
+        protocol=SHORT,
+        scratch=tmp_path,
+        timeout_s=60.0,
+    )
 
 
 def context_case(context=True):
