@@ -14,8 +14,8 @@ KILLS ?= 12
 SEED ?= $(shell date +%s)
 FUZZ_EXAMPLES ?= 100
 BASE ?= main~1
-# Two workers; the tests of a file stay together, and share its servers and runs.
-TEST = $(BIN)/python -m pytest -n 2 --dist loadfile
+# The tests of a file stay together, and share its servers and runs.
+TWO_WORKERS = -n 2 --dist loadfile
 BENCH_MACHINE = $(shell $(BIN)/python asv_bench/machine.py)
 bench bench-compare bench-html: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -67,20 +67,20 @@ lint: $(STAMP) ## style, types, and the workflows against their schema
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 check: lint ## style, types and the tests that start no TensorFlow; in at most 90 s on two cores
-	PYTHONPATH="$(CURDIR)/tests/no_tensorflow" $(TEST) -m "not slow and not tensorflow"
+	PYTHONPATH="$(CURDIR)/tests/no_tensorflow" $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow and not tensorflow"
 
 test: lint ## style, types and the quick tests
-	$(TEST) -m "not slow"
+	$(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 
 test-both: $(STAMP) ## all quick tests with the flag off, and all again with it on
-	USE_BATCHED_PATCH_EXTRACTION=0 $(TEST) -m "not slow"
-	USE_BATCHED_PATCH_EXTRACTION=1 $(TEST) -m "not slow"
+	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
+	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 
 test-slow: explore ## the tests that take minutes, and examples that nobody has met yet
 	SEED=$(SEED) $(BIN)/python -m pytest -m slow
 
 explore: $(STAMP) ## draw fresh examples for all tests that draw; SEED=number draws those of an earlier run
-	HYPOTHESIS_PROFILE=explore FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(TEST) -m hypothesis --hypothesis-seed=$(SEED)
+	HYPOTHESIS_PROFILE=explore FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest $(TWO_WORKERS) -m hypothesis --hypothesis-seed=$(SEED)
 
 faults: $(STAMP) ## the fault suite, with its table; KILLS=200 for 200 random kills
 	KILLS=$(KILLS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults

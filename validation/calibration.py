@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from validation import memory, timing, workloads
+from validation import memory, workloads
 from validation.compare import compare
 from validation.records import CalibrationCheck, Case
+from validation.watch import clocked
 
 SLEEP_S = 0.05
 BLOCK_BYTES = 256 * 2**20
@@ -55,8 +56,8 @@ def check(
 
 def clock() -> tuple[CalibrationCheck, ...]:
     """Time a known sleep and a call that does nothing, both by the timer of the arms."""
-    sleeps = [timing.time_call(lambda: time.sleep(SLEEP_S), {})[0] for _ in range(_REPETITIONS)]
-    nothing = [timing.time_call(lambda: None, {})[0] for _ in range(100)]
+    sleeps = [clocked(lambda: time.sleep(SLEEP_S))[0] for _ in range(_REPETITIONS)]
+    nothing = [clocked(lambda: None)[0] for _ in range(100)]
     return (
         check("clock: sleep", SLEEP_S, min(sleeps), 0.05, "s", f"shortest of {_REPETITIONS}"),
         check(

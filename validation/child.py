@@ -11,17 +11,22 @@ import hashlib
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from validation import kernels, memory, timing, workloads
+from validation.channel import Channel, ProtocolError, generator
+from validation.instruments import TamperedError
 from validation.records import Case, Protocol, Scan
 from validation.tasks import (
     CalibrateReply,
+    Calls,
     CopyReply,
     ErrorReply,
+    KeptPart,
     MemoryReply,
     OutputReply,
     ProbeReply,
@@ -31,7 +36,9 @@ from validation.tasks import (
     TimelineReply,
     TimeReply,
 )
+from validation.watch import Watch, WrongOutputError, clocked, complete
 
+Made = TypeVar("Made")
 _DEFAULT_PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 
 
@@ -41,13 +48,39 @@ def _required(task: Task) -> tuple[Case, str]:
     return task.case, task.implementation
 
 
-def _load(task: Task) -> tuple[kernels.Function, Case, workloads.Arguments]:
+def _arguments(task: Task) -> workloads.Arguments:
+    case, _ = _required(task)
+    base = workloads.build(case, task.scan_path)
+    return base if task.entropy is None else workloads.fresh(case, base, generator(task.entropy))
+
+
+def _load(task: Task) -> kernels.Function:
     case, name = _required(task)
-    function = kernels.load(kernels.find(case.kernel, name))
-    return function, case, workloads.build(case, task.scan_path)
+    return kernels.load(kernels.find(case.kernel, name))
 
 
-def _scan(task: Task) -> Reply:
+def _watch(task: Task, channel: Channel) -> Watch:
+    """Prepare the calls of an implementation, which is imported in the first of them."""
+    case, name = _required(task)
+    implementation = kernels.find(case.kernel, name)
+    return Watch(lambda: kernels.load(implementation), case, _arguments(task), channel)
+
+
+def _told(task: Task, watch: Watch) -> Calls:
+    """Leave the parts that were kept where the parent reads them, and say what was called."""
+    if task.output_path is not None:
+        with open(task.output_path, "wb") as file:
+            for _, values in watch.kept.values():
+                np.save(file, values, allow_pickle=False)
+    return Calls(
+        calls_s=tuple(watch.calls_s),
+        processor_s=watch.processor_s,
+        small=tuple(watch.small),
+        kept=tuple(KeptPart(which=which, call=call) for which, (call, _) in watch.kept.items()),
+    )
+
+
+def _scan(task: Task, channel: Channel) -> Reply:
     from ptycho.raw_data import RawData
 
     try:
@@ -67,27 +100,25 @@ def _scan(task: Task) -> Reply:
     )
 
 
-def _output(task: Task) -> Reply:
+def _output(task: Task, channel: Channel) -> Reply:
     if task.output_path is None:
         raise ValueError("a task of action 'output' needs an output_path")
     memory.poison_allocations()
-    function, _, arguments = _load(task)
-    started = time.perf_counter()
-    output = function(**arguments)
-    call_s = time.perf_counter() - started
+    arguments = _arguments(task)
+    call_s, output = clocked(lambda: complete(_load(task)(**arguments)))
     with open(task.output_path, "wb") as file:
-        np.save(file, timing.as_array(output), allow_pickle=False)
+        np.save(file, output, allow_pickle=False)
     return OutputReply(output_path=task.output_path, call_s=call_s)
 
 
-def _time(task: Task) -> Reply:
-    function, case, arguments = _load(task)
+def _time(task: Task, channel: Channel) -> Reply:
     _, name = _required(task)
-    arm, spent = timing.measure_arm(function, name, case, arguments, task.protocol or _DEFAULT_PROTOCOL)
-    return TimeReply(timing=arm, measured_s=spent)
+    watch = _watch(task, channel)
+    arm = timing.measure_arm(watch, name, task.protocol or _DEFAULT_PROTOCOL)
+    return TimeReply(timing=arm, calls=_told(task, watch), measured_s=sum(watch.calls_s))
 
 
-def _copy(task: Task) -> Reply:
+def _copy(task: Task, channel: Channel) -> Reply:
     if task.case is None:
         raise ValueError("a task of action 'copy' needs a case")
     memory.return_freed_memory()  # so that each fresh target really is fresh
@@ -96,49 +127,53 @@ def _copy(task: Task) -> Reply:
     return CopyReply(fresh_s=fresh, warm_s=warm, measured_s=spent)
 
 
-def _warm(function: kernels.Function, name: str, case: Case, arguments: workloads.Arguments) -> float:
-    """Compile before the metered call; the loop of a long reference on one group."""
-    started = time.perf_counter()
-    long_loop = name == "reference" and case.kernel == "patch_extraction"
-    function(**(workloads.smallest(arguments) if long_loop else arguments))
-    return time.perf_counter() - started
-
-
-def _memory(task: Task) -> Reply:
+def _metered(task: Task, channel: Channel, meter: Callable[[Callable[[], Any], str], Made]) -> tuple[Made, Watch]:
+    """Call an implementation once to warm it up, the reference on the smallest part of the work, then under a meter."""
     memory.return_freed_memory()
-    function, case, arguments = _load(task)
     _, name = _required(task)
-    spent = _warm(function, name, case, arguments)
-    started = time.perf_counter()
-    arm, output = memory.measure_arm(lambda: function(**arguments), name)
-    spent += time.perf_counter() - started
-    output_bytes = timing.as_array(output).nbytes
-    return MemoryReply(memory=arm, meter=memory.recorded_meter(), output_bytes=output_bytes, measured_s=spent)
+    watch = _watch(task, channel)
+    watch.call(small=name == "reference")
+    found: list[Made] = []
+
+    def within(work: Callable[[], Any]) -> Any:
+        outputs: list[Any] = []
+        found.append(meter(lambda: outputs.append(work()), name))
+        return outputs[0]
+
+    watch.call(within=within)
+    watch.finish()
+    return found[0], watch
 
 
-def _timeline(task: Task) -> Reply:
-    memory.return_freed_memory()
-    function, case, arguments = _load(task)
-    _, name = _required(task)
-    spent = _warm(function, name, case, arguments)
-    started = time.perf_counter()
-    timeline = memory.measure_timeline(lambda: function(**arguments), name)
-    return TimelineReply(timeline=timeline, measured_s=spent + time.perf_counter() - started)
+def _memory(task: Task, channel: Channel) -> Reply:
+    arm, watch = _metered(task, channel, memory.measure_arm)
+    return MemoryReply(
+        memory=arm,
+        meter=memory.recorded_meter(),
+        output_bytes=watch.output_bytes,
+        calls=_told(task, watch),
+        measured_s=sum(watch.calls_s),
+    )
 
 
-def _calibrate(task: Task) -> Reply:
+def _timeline(task: Task, channel: Channel) -> Reply:
+    timeline, watch = _metered(task, channel, memory.measure_timeline)
+    return TimelineReply(timeline=timeline, measured_s=sum(watch.calls_s))
+
+
+def _calibrate(task: Task, channel: Channel) -> Reply:
     from validation.calibration import calibrate
 
     return CalibrateReply(checks=calibrate(task.scan_path))
 
 
-def _probe(task: Task) -> Reply:
+def _probe(task: Task, channel: Channel) -> Reply:
     from validation.probes import run
 
     if task.probe is None:
         raise ValueError("a task of action 'probe' needs the name of a probe")
     case, name = _required(task)
-    function = kernels.load(kernels.find(case.kernel, name))
+    function = _load(task)
     spent = 0.0
 
     def clocked(**arguments: Any) -> Any:
@@ -176,12 +211,14 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:500]}"
 
 
-def execute(task: Task) -> Reply:
+def execute(task: Task, channel: Channel | None = None) -> Reply:
     """Do what a task asks for.
 
     Parameters
     ----------
     task : Task
+    channel : Channel, optional
+        Where entropy comes from and marks go; without one nobody outside sees the calls.
 
     Returns
     -------
@@ -191,11 +228,13 @@ def execute(task: Task) -> Reply:
     # What was imported stays: the collector need not walk through TensorFlow's objects between samples.
     gc.freeze()
     try:
-        return _ACTIONS[task.action](task)
+        return _ACTIONS[task.action](task, channel or Channel(None))
     except kernels.NotAvailableError as error:
         return ErrorReply(reason="not_available", message=str(error))
-    except timing.WrongOutputError as error:
+    except WrongOutputError as error:
         return ErrorReply(reason="wrong_output", message=str(error))
+    except (TamperedError, ProtocolError) as error:
+        return ErrorReply(reason="tampered", message=str(error))
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         reason: Any = "out_of_memory" if _is_out_of_memory(error) else "exception"

@@ -212,6 +212,7 @@ def export(folder: str, form: Any, out: str | None) -> None:
 @click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure.")
 @click.option("--candidate", help="What is compared [the run's, or batched].")
 @click.option("--probe", metavar="NAME", help="Ask this probe again, instead of comparing outputs.")
+@click.option("--entropy", metavar="HEX", help="Take the inputs of the timed call that drew these digits.")
 @click.option("--out", default="reproduced", show_default=True, metavar="DIR", help="Folder for the worst patch.")
 @click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=1800.0, show_default=True)

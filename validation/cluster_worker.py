@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 from distributed import WorkerPlugin, get_worker
 
-from validation import lines, measure, provenance
+from validation import lines, provenance
+from validation.bench import Bench
 from validation.declaration import now
 from validation.errors import CommandError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
@@ -135,7 +136,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
     def setup(self, worker: Any) -> None:
         """Take the place; what costs time waits for the first item."""
         self._lock = threading.Lock()
-        self._bench: measure.Bench | None = None
+        self._bench: Bench | None = None
         self._executor: LocalExecutor | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._case_id: str | None = None
@@ -153,7 +154,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         if self._scratch is not None:
             self._scratch.cleanup()
 
-    def open(self) -> measure.Bench:
+    def open(self) -> Bench:
         """Lay out scan and sources, check them and this worker, and start the server of the children.
 
         Raises
@@ -191,7 +192,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         self._executor = LocalExecutor(
             folder, mode=outfit.start, threads=threads, memory_limit_bytes=self.memory_limit_bytes
         )
-        self._bench = measure.Bench(
+        self._bench = Bench(
             self._executor,
             scan_path=str(folder / "scan.npz"),
             ptycho_path=ptycho_path,
@@ -242,7 +243,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
             except CommandError as error:
                 return Done(refused=(type(error).__name__, str(error)))
 
-    def _line(self, bench: measure.Bench, item: Item) -> ResultLine | None:
+    def _line(self, bench: Bench, item: Item) -> ResultLine | None:
         if isinstance(item, ProbeItem):
             return lines.probe_line(bench, item, self.head())
         if isinstance(item, SuiteItem):
@@ -254,7 +255,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
             self._case_id = item.planned.case.case_id
         return lines.case_line(bench, item, self.memory_limit_bytes, self.head())
 
-    def _mutants(self, bench: measure.Bench, names: tuple[str, ...], calibration: CalibrationResult | None) -> Done:
+    def _mutants(self, bench: Bench, names: tuple[str, ...], calibration: CalibrationResult | None) -> Done:
         folder = bench.scratch / "mutants"
         manifest = msgspec.structs.replace(self.outfit.manifest, provenance=self.origin)
         found, note = lines.mutant_lines(bench, manifest, folder, names, self.head)

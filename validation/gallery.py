@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from validation import kernels, probes
+from validation.bench import Bench, CaseFailed
 from validation.gallery_bench import (
     MAIN,
     NEVER_RUN,
@@ -31,7 +32,6 @@ from validation.gallery_bench import (
     GalleryBench,
 )
 from validation.gallery_evidence import Evidence, Verdict, ask_gate, write_folder
-from validation.measure import Bench, CaseFailed
 from validation.mutants import MUTANTS, STANDS_FOR, Mutant
 from validation.records import MutantResult, Provenance, Record, Scan, Timing, TimingPair
 from validation.sweeps import CANDIDATE

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
+from validation.arms import metered, timed
+from validation.bench import Bench, CaseFailed
 from validation.broken_checkout import break_checkout
 from validation.calibration import check
-from validation.compare import compare
-from validation.measure import ATOL, Bench, CaseFailed
+from validation.compare import ATOL, compare
 from validation.mutants import Mutant
+from validation.output import Output
 from validation.provenance import find_ptycho
 from validation.records import (
     ArmMemory,
@@ -34,7 +36,7 @@ from validation.records import (
 )
 from validation.suite import SuiteOutcome, run_suite
 from validation.sweeps import make_case
-from validation.tasks import CalibrateReply, CopyReply, MemoryReply, OutputReply, ProbeReply, Task, TimeReply
+from validation.tasks import CalibrateReply, CopyReply, OutputReply, ProbeReply, Task
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 HANG_TIMEOUT_S = 3.0
@@ -81,7 +83,7 @@ class GalleryBench:
     def __init__(self, bench: Bench, candidate: str) -> None:
         self.bench = bench
         self.candidate = candidate
-        self._outputs: dict[tuple[str, str], Path] = {}
+        self._outputs: dict[tuple[str, str], Output] = {}
 
     def ask(self, expected: type[ReplyOf], task: Task) -> ReplyOf:
         """Run a task and insist on the kind of reply that belongs to it."""
@@ -97,10 +99,10 @@ class GalleryBench:
         """Give the output of an implementation; made once."""
         key = (case.case_id, name)
         if key not in self._outputs:
-            path = self.bench.scratch / f"gallery-{len(self._outputs)}.npy"
+            path = self.bench.scratch / secrets.token_hex(8)
             self.bench.ask("output", OutputReply, case=case, implementation=name, output_path=str(path))
-            self._outputs[key] = path
-        return np.load(self._outputs[key], mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            self._outputs[key] = Output(path)
+        return self._outputs[key].values
 
     def equivalence(self, case: Case, name: str, *, atol: float = ATOL, reference: str = "reference") -> Equivalence:
         """Compare an implementation, what stands for the reference, and the oracle, pairwise."""
@@ -145,8 +147,7 @@ class GalleryBench:
             self.bench.step(f"{case.case_id}: round {number} of {PROTOCOL.replicates}")
             for place, arm in enumerate(order):
                 name = str(noise) if arm == again else arm
-                reply, _ = self.bench.ask("time", TimeReply, case=case, implementation=name, protocol=PROTOCOL)
-                arms[arm].append(reply.timing)
+                arms[arm].append(timed(self.bench, case, name)[0])
                 places[arm].append(place)
         copies, _ = self.bench.ask("copy", CopyReply, case=case, protocol=PROTOCOL)
 
@@ -181,8 +182,8 @@ class GalleryBench:
         for number, order in enumerate(rounds(PROTOCOL.memory_pairs, peaks, case.case_id + reference), 1):
             self.bench.step(f"{case.case_id}: memory, round {number} of {PROTOCOL.memory_pairs}")
             for name in order:
-                reply, _ = self.bench.ask("memory", MemoryReply, case=case, implementation=name, protocol=PROTOCOL)
-                peaks[name].append(reply.memory)
+                peak, reply = metered(self.bench, case, name)
+                peaks[name].append(peak)
                 meters.add(reply.meter)
                 output_bytes = reply.output_bytes
         return {

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from validation import measure, provenance, scans
+from validation import provenance, scans
+from validation.bench import Bench, CaseFailed
 from validation.declaration import now
 from validation.errors import InstrumentError, UsageError
 from validation.gallery import Gallery, run_mutants, was_caught
@@ -56,7 +57,7 @@ def show(*, out: str, only: tuple[str, ...], candidate: str, ptycho: str | None,
         tempfile.TemporaryDirectory(prefix="validation-") as scratch,
         LocalExecutor(Path(scratch), mode=start, threads=threads, memory_limit_bytes=None) as executor,
     ):
-        bench = measure.Bench(
+        bench = Bench(
             executor,
             scan_path=scans.materialise(None, Path(scratch)),
             ptycho_path=None if ptycho is None else str(Path(ptycho).resolve()),
@@ -74,7 +75,7 @@ def show(*, out: str, only: tuple[str, ...], candidate: str, ptycho: str | None,
                 candidate=candidate,
                 only=only,
             )
-        except measure.CaseFailed as failed:
+        except CaseFailed as failed:
             raise InstrumentError(
                 f"the gallery cannot run: {failed.failure.arm} failed ({failed.failure.message})"
             ) from None

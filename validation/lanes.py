@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
-from validation import measure
-from validation.measure import Made
+from validation.bench import Bench, Made
 from validation.plan import CaseItem, Item, ProbeItem, SuiteItem, memory_shortage
 from validation.runner import LocalExecutor
 
@@ -24,7 +23,7 @@ LANES = 2
 WORTH_A_SERVER = 8
 
 Group = tuple[Item, ...]
-Work = Callable[[measure.Bench], None]
+Work = Callable[[Bench], None]
 
 
 def groups(items: Sequence[Item]) -> Iterator[Group]:
@@ -73,7 +72,7 @@ class Lanes:
         How much memory a child in a lane may take.
     """
 
-    def __init__(self, bench: measure.Bench, executor: LocalExecutor, limit_bytes: int | None) -> None:
+    def __init__(self, bench: Bench, executor: LocalExecutor, limit_bytes: int | None) -> None:
         self.bench = bench
         self.executor = executor
         self.limit_bytes = limit_bytes
@@ -83,7 +82,7 @@ class Lanes:
         self._busy = 0
         self._stopping = False
 
-    def go(self, todo: Sequence[Group], do: Callable[[measure.Bench, Group], None]) -> None:
+    def go(self, todo: Sequence[Group], do: Callable[[Bench, Group], None]) -> None:
         """Do all groups, in their order of start; ``do`` gets the bench of its lane.
 
         A lane that is free takes jobs that another shares before it takes the next group, and stays until all groups
@@ -106,7 +105,7 @@ class Lanes:
                     self._changed.wait()
                 return None
 
-        def whole(bench: measure.Bench, group: Group) -> None:
+        def whole(bench: Bench, group: Group) -> None:
             try:
                 do(bench, group)
             finally:
@@ -114,7 +113,7 @@ class Lanes:
                     self._busy -= 1
                     self._changed.notify_all()
 
-        def lane(bench: measure.Bench) -> None:
+        def lane(bench: Bench) -> None:
             while (work := next_work()) is not None:
                 work(bench)
 
@@ -128,15 +127,15 @@ class Lanes:
                 self._stop(executors)
                 raise
 
-    def share(self, owner: measure.Bench, jobs: Sequence[Callable[[measure.Bench], Made]]) -> list[Made]:
-        """Run jobs of a bench in its lane, and in the other while that is free; see `validation.measure.Bench.each`.
+    def share(self, owner: Bench, jobs: Sequence[Callable[[Bench], Made]]) -> list[Made]:
+        """Run jobs of a bench in its lane, and in the other while that is free; see `validation.Bench.each`.
 
         What another bench took and measured for them counts as the owner's.
         """
         futures: list[Future[tuple[Made, float, float]]] = [Future() for _ in jobs]
 
-        def work_of(job: Callable[[measure.Bench], Made], future: Future[tuple[Made, float, float]]) -> Work:
-            def work(bench: measure.Bench) -> None:
+        def work_of(job: Callable[[Bench], Made], future: Future[tuple[Made, float, float]]) -> Work:
+            def work(bench: Bench) -> None:
                 started, measured_before = time.monotonic(), bench.measured_s
                 try:
                     made = job(bench)
@@ -185,7 +184,7 @@ class Lanes:
             executor.stop()
 
     @contextlib.contextmanager
-    def _benches(self) -> Iterator[tuple[list[measure.Bench], list[LocalExecutor]]]:
+    def _benches(self) -> Iterator[tuple[list[Bench], list[LocalExecutor]]]:
         """Give the lanes."""
         scratch = self.bench.scratch / "lane"
         scratch.mkdir(exist_ok=True)

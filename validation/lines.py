@@ -5,7 +5,6 @@ Whatever happens to an item becomes its line. ``head`` holds the fields that eve
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 
 from validation import measure
+from validation.bench import ORACLE, REFERENCE, Bench, CaseFailed
 from validation.errors import InstrumentError
 from validation.plan import CaseItem, ProbeItem, SuiteItem, memory_shortage
 from validation.records import (
@@ -32,29 +32,19 @@ from validation.tasks import CalibrateReply, ProbeReply, Task
 
 SUITE_TIMEOUT_S = 1200.0
 GALLERY_ATTEMPTS = 2
-_CHUNK_BYTES = 1 << 20
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _outputs_sha256(bench: measure.Bench, item: CaseItem, measurement: Measurement | None) -> dict[str, str]:
+def _outputs_sha256(bench: Bench, item: CaseItem, measurement: Measurement | None) -> dict[str, str]:
     """Digests of the outputs that were compared."""
     if measurement is None or measurement.equivalence is None:
         return {}
-    names = [item.candidate, measure.ORACLE]
+    names = [item.candidate, ORACLE]
     if measurement.equivalence.candidate_vs_reference is not None:
-        names.append(measure.REFERENCE)
-    return {name: file_sha256(bench.output(item.planned.case, name)) for name in names}
+        names.append(REFERENCE)
+    return {name: bench.output(item.planned.case, name).sha256() for name in names}
 
 
-def case_line(bench: measure.Bench, item: CaseItem, memory_limit_bytes: int | None, head: dict[str, Any]) -> CaseResult:
+def case_line(bench: Bench, item: CaseItem, memory_limit_bytes: int | None, head: dict[str, Any]) -> CaseResult:
     """Measure one case for one candidate."""
     started, measured_before, elsewhere_before = time.monotonic(), bench.measured_s, bench.elsewhere_s
     measurement = None
@@ -62,7 +52,7 @@ def case_line(bench: measure.Bench, item: CaseItem, memory_limit_bytes: int | No
     if failure is None:
         try:
             measurement = measure.measure(bench, item.planned, item.candidate, item.checks)
-        except measure.CaseFailed as failed:
+        except CaseFailed as failed:
             failure = failed.failure
     return CaseResult(
         case=item.planned.case,
@@ -78,7 +68,7 @@ def case_line(bench: measure.Bench, item: CaseItem, memory_limit_bytes: int | No
     )
 
 
-def probe_line(bench: measure.Bench, item: ProbeItem, head: dict[str, Any]) -> ProbeResult:
+def probe_line(bench: Bench, item: ProbeItem, head: dict[str, Any]) -> ProbeResult:
     """Run one probe; a child that fails is a probe that did not pass."""
     task = Task(
         action="probe",
@@ -107,7 +97,7 @@ def probe_line(bench: measure.Bench, item: ProbeItem, head: dict[str, Any]) -> P
     )
 
 
-def read_instruments(bench: measure.Bench) -> tuple[CalibrationCheck, ...]:
+def read_instruments(bench: Bench) -> tuple[CalibrationCheck, ...]:
     """Read what is known with every instrument.
 
     Raises
@@ -127,7 +117,7 @@ def read_instruments(bench: measure.Bench) -> tuple[CalibrationCheck, ...]:
     )
 
 
-def suite_line(bench: measure.Bench, item: SuiteItem, head: dict[str, Any]) -> SuiteResult | None:
+def suite_line(bench: Bench, item: SuiteItem, head: dict[str, Any]) -> SuiteResult | None:
     """Run the package's own tests with the flag in one state; ``None`` where it came without tests."""
     checkout = find_suite(bench.ptycho_path)
     if checkout is None:
@@ -137,7 +127,7 @@ def suite_line(bench: measure.Bench, item: SuiteItem, head: dict[str, Any]) -> S
 
 
 def mutant_lines(
-    bench: measure.Bench, manifest: Manifest, folder: Path, names: tuple[str, ...], head: Callable[[], dict[str, Any]]
+    bench: Bench, manifest: Manifest, folder: Path, names: tuple[str, ...], head: Callable[[], dict[str, Any]]
 ) -> tuple[tuple[MutantResult, ...], str | None]:
     """Let the gate judge the known-bad, beside the true candidate as the control.
 
@@ -169,7 +159,7 @@ def mutant_lines(
             # A control that noise leaves undecided shows nothing; a rejected one would be rejected again.
             if gallery.control_verdict != "INCONCLUSIVE" or attempt + 1 == GALLERY_ATTEMPTS:
                 break
-    except measure.CaseFailed as failed:
+    except CaseFailed as failed:
         raise InstrumentError(
             f"the gallery of mutants cannot run ({failed.failure.arm}: {failed.failure.message}); "
             "mend that, then continue with --resume"

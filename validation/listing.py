@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from validation import lanes, parts, scans
+from validation.bench import ORACLE, REFERENCE
 from validation.catalogue import expand
 from validation.errors import NothingRanError
 from validation.law import ReferenceLaw
-from validation.measure import ORACLE, REFERENCE
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, plan_items
 from validation.provenance import find_ptycho
 from validation.sweeps import Sweep, noise_pairs, replicates, select
-from validation.timing import LONG_LOOP_PATCHES, SLOW_CALL_S
+from validation.timing import LONG_CALL_S, SLOW_CALL_S
 from validation.workloads import predicted_bytes
 
 # Measured on two cores, rough: a child with its inputs and first call, and what else a line may be.
@@ -48,17 +48,15 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
         compared = law.reason_to_leave_out(item.planned) is None
         total_s += CHILD_S if shared else 2 * CHILD_S + (call_s if compared else 0.0)
     if "time" in item.checks:
-        long_loop = case.kernel == "patch_extraction" and case.batch * case.gridsize**2 >= LONG_LOOP_PATCHES
-        calls = 0 if long_loop else 1 + protocol.discarded
-        calls += 1 if long_loop and warm_s > SLOW_CALL_S else protocol.samples
+        calls = 1 if warm_s >= LONG_CALL_S else 1 + protocol.discarded
+        calls += 1 if warm_s >= SLOW_CALL_S else protocol.samples
         timed = law.times_reference(item.planned)
         if timed:
             total_s += replicates(item.planned, protocol) * (2 * CHILD_S + start_s + calls * warm_s)
         total_s += 2 * CHILD_S * noise_pairs(item.planned, protocol, with_reference=timed)
     if "memory" in item.checks:
-        calls = 1 if case.kernel == "patch_extraction" else 2
         timelines = 0 if item.planned.context else 1  # of either arm
-        total_s += (protocol.memory_pairs + timelines) * (CHILD_S + start_s + calls * warm_s)
+        total_s += (protocol.memory_pairs + timelines) * (CHILD_S + start_s + warm_s)
     return total_s
 
 

@@ -116,10 +116,10 @@ def _sample(function: Callable[[], Any], interval_s: float) -> list[tuple[float,
     return [(float(at), int(mebibytes * 2**20)) for mebibytes, at in samples]
 
 
-def measure_arm(function: Callable[[], Any], name: str) -> tuple[ArmMemory, Any]:
-    """High-water mark of one call; what it returned comes along, alive."""
-    baseline, peak, result = high_water(function)
-    return ArmMemory(implementation=name, baseline_bytes=baseline, peak_bytes=peak), result
+def measure_arm(function: Callable[[], Any], name: str) -> ArmMemory:
+    """High-water mark of one call."""
+    baseline, peak, _ = high_water(function)
+    return ArmMemory(implementation=name, baseline_bytes=baseline, peak_bytes=peak)
 
 
 def measure_timeline(function: Callable[[], Any], name: str) -> Timeline:

@@ -89,7 +89,9 @@ def _adjusted(global_offsets: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
     return adjusted, size + size % 2
 
 
-def shift_and_sum(obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int) -> NDArray[np.complex64]:
+def shift_and_sum(
+    obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int, rows: slice | None = None
+) -> NDArray[np.complex64]:
     """Add the central M x M parts of patches to one canvas, each moved by its offset from the mean.
 
     Parameters
@@ -98,10 +100,12 @@ def shift_and_sum(obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int
     global_offsets : ndarray, shape (P, 1, 1, 2) or (P, 1, 2, 1)
         Pixels, [x, y].
     M : int
+    rows : slice, optional
+        Rows of the canvas that are wanted; all if left out.
 
     Returns
     -------
-    ndarray, shape (S, S, 1), complex64
+    ndarray, shape (S, S, 1) or (rows, S, 1), complex64
         ``S = M + 2 * pad``, ``pad = ceil(max |offset - mean|)`` made even.
     """
     patches = np.asarray(obj_tensor)[..., 0]
@@ -109,17 +113,23 @@ def shift_and_sum(obj_tensor: NDArray[Any], global_offsets: NDArray[Any], M: int
     side = M + 2 * pad
     start = patches.shape[1] // 2 - M // 2
     axis = np.arange(side, dtype=np.float32)
-    canvas = np.zeros((side, side), np.complex128)
+    band = slice(0, side) if rows is None else rows
+    canvas = np.zeros((band.stop - band.start, side), np.complex128)
     part = np.zeros((M + 2, M + 2), np.complex128)
     for patch, (dx, dy) in zip(patches, adjusted, strict=True):
-        part[1:-1, 1:-1] = patch[start : start + M, start : start + M]
         # The part lies at pad .. pad + M - 1 before it is moved; around it everything is zero.
-        rows = slice(max(0, int(np.floor(pad + dy)) - 2), max(0, int(np.ceil(pad + M + dy)) + 2))
+        top = max(band.start, int(np.floor(pad + dy)) - 2)
+        bottom = min(band.stop, max(0, int(np.ceil(pad + M + dy)) + 2))
+        if bottom <= top:
+            continue
+        part[1:-1, 1:-1] = patch[start : start + M, start : start + M]
         columns = slice(max(0, int(np.floor(pad + dx)) - 2), max(0, int(np.ceil(pad + M + dx)) + 2))
-        y0, y1, wy = _corner_weights(axis[rows] - dy - np.float32(pad), M)
+        y0, y1, wy = _corner_weights(axis[top:bottom] - dy - np.float32(pad), M)
         x0, x1, wx = _corner_weights(axis[columns] - dx - np.float32(pad), M)
         lines = _blend(part.take(x0, axis=1), part.take(x1, axis=1), wx)
-        canvas[rows, columns] += _blend(lines.take(y0, axis=0), lines.take(y1, axis=0), wy[:, None])
+        canvas[top - band.start : bottom - band.start, columns] += _blend(
+            lines.take(y0, axis=0), lines.take(y1, axis=0), wy[:, None]
+        )
     return canvas.astype(np.complex64)[..., None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from validation.measure import ORACLE, REFERENCE
+from validation.bench import ORACLE, REFERENCE
 from validation.records import Case, Check, Failure, Planned, Record, Role
 from validation.sweeps import EQUIVALENCE, PlannedCase, Sweep
 

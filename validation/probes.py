@@ -19,10 +19,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import oracle, timing, workloads
+from validation import oracle, workloads
 from validation.kernels import Function
 from validation.records import Case, Record
 from validation.tasks import OutputReply, Task
+from validation.watch import complete
 from validation.workloads import Arguments
 
 EPSILON = float(np.finfo(np.float32).eps)
@@ -51,7 +52,7 @@ class Subject(Record, frozen=True, kw_only=True):
 
     def call(self, arguments: Arguments) -> NDArray[Any]:
         """Call the function; the result is the caller's own."""
-        return timing.as_array(self.function(**arguments)).copy()
+        return complete(self.function(**arguments)).copy()
 
     def arguments(self) -> Arguments:
         """Make the case's arguments anew."""

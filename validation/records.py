@@ -32,6 +32,7 @@ FailureReason = Literal[
     "no_result",  # the child left with exit code 0 and no result
     "skipped_memory",  # not started: it would need more than the limit
     "not_available",  # the candidate is not installed or the checkout lacks the function
+    "tampered",  # what the implementation's process said does not fit what was seen of it from outside
     "worker_lost",  # on a cluster: each worker that tried it was lost
 ]
 
@@ -131,14 +132,27 @@ class Equivalence(Record, frozen=True, kw_only=True):
     reference_left_out: str | None = None
 
 
+class Audit(Record, frozen=True, kw_only=True):
+    """A part of the result of one timed or metered call, drawn after the call, against the oracle.
+
+    ``call`` counts the calls of its process from 0, ``entropy`` made its inputs: with it they can be made again.
+    """
+
+    call: int
+    entropy: str
+    comparison: Comparison
+
+
 Order = Literal["reference_first", "candidate_first"]
 
 
 class ArmTiming(Record, frozen=True, kw_only=True):
     """One arm of a replicate: the first call apart, then the samples of the steady state.
 
-    ``samples_s`` are seconds per call; each sample lasted ``calls_per_sample`` calls.
-    ``involuntary_switches`` is the count of involuntary context switches during the samples.
+    ``samples_s`` are seconds per call; each sample lasted ``calls_per_sample`` calls. The first call holds the import
+    of the implementation, which took ``import_s`` of it (``None`` before schema 1.4, where it was not in it).
+    ``involuntary_switches`` is the count of involuntary context switches during the samples. ``audits`` tell whether
+    the calls gave what they had to (none before schema 1.4).
     """
 
     implementation: str
@@ -146,6 +160,8 @@ class ArmTiming(Record, frozen=True, kw_only=True):
     samples_s: tuple[float, ...]
     calls_per_sample: int
     involuntary_switches: int
+    import_s: float | None = None
+    audits: tuple[Audit, ...] = ()
 
 
 class TimingPair(Record, frozen=True, kw_only=True):
@@ -176,11 +192,15 @@ class Timing(Record, frozen=True, kw_only=True):
 
 
 class ArmMemory(Record, frozen=True, kw_only=True):
-    """High-water mark of one call: before it, and at its peak (absolute resident bytes)."""
+    """High-water mark of one call: before it, and at its peak (absolute resident bytes).
+
+    ``audits`` tell whether the metered call and the one before it gave what they had to (none before schema 1.4).
+    """
 
     implementation: str
     baseline_bytes: int
     peak_bytes: int
+    audits: tuple[Audit, ...] = ()
 
 
 class MemoryPair(Record, frozen=True, kw_only=True):

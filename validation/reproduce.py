@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validation import measure, probes, provenance, worst
+from validation.bench import Bench, CaseFailed
 from validation.declaration import now
 from validation.errors import UsageError
 from validation.lines import probe_line
@@ -32,6 +34,7 @@ from validation.runner import LocalExecutor, Mode, worker_environment
 from validation.scans import materialise
 from validation.sweeps import PROTOCOL, parse_case_id
 
+_ENTROPY = re.compile("[0-9a-f]{1,64}")
 THREADS = "TF_NUM_INTRAOP_THREADS"
 
 
@@ -90,6 +93,7 @@ def reproduce(
     start: Mode,
     timeout_s: float,
     probe: str | None = None,
+    entropy: str | None = None,
 ) -> Reproduced:
     """Rerun one case for one candidate, with the threads of the run and a limit on its memory.
 
@@ -110,6 +114,8 @@ def reproduce(
     timeout_s : float
     probe : str, optional
         A probe to ask at the case, instead of the comparison of outputs.
+    entropy : str, optional
+        Hexadecimal digits that a timed or metered call drew: its inputs are made again, instead of the case's own.
 
     Raises
     ------
@@ -117,6 +123,8 @@ def reproduce(
         If the id is none, the scan is not the run's, or the kernel has no such probe.
     """
     case = parse_case_id(case_id)
+    if entropy is not None and not _ENTROPY.fullmatch(entropy):
+        raise UsageError(f"--entropy must be hexadecimal digits as a result line holds them, got {entropy!r}")
     if probe is not None and probe not in probes.names(case.kernel):
         raise UsageError(
             f"--probe of {case.kernel} must be one of {', '.join(probes.names(case.kernel))}, got {probe!r}"
@@ -144,13 +152,14 @@ def reproduce(
         scan = read_scan(executor, scan_path, data, ptycho_path)
         if folder is not None:
             _check_same_scan(folder.manifest, scan.sha256)
-        bench = measure.Bench(
+        bench = Bench(
             executor,
             scan_path=scan_path,
             ptycho_path=ptycho_path,
             protocol=PROTOCOL,
             scratch=Path(name),
             timeout_s=timeout_s,
+            entropy=entropy,
         )
         equivalence, failure, probed = None, None, None
         files: tuple[str, ...] = ()
@@ -163,7 +172,7 @@ def reproduce(
                 # Whoever asks for one case wants the reference, however slow it is.
                 equivalence = measure.compare_outputs(bench, case, candidate)
                 files = _save_worst(bench, case, candidate, equivalence, Path(out))
-            except measure.CaseFailed as failed:
+            except CaseFailed as failed:
                 failure = failed.failure
         key = f"{case_id}|{candidate}" if item is None else item.key
         return Reproduced(
@@ -178,9 +187,7 @@ def reproduce(
         )
 
 
-def _save_worst(
-    bench: measure.Bench, case: Case, candidate: str, equivalence: Equivalence, out: Path
-) -> tuple[str, ...]:
+def _save_worst(bench: Bench, case: Case, candidate: str, equivalence: Equivalence, out: Path) -> tuple[str, ...]:
     saved = worst.save(bench, case, candidate, worst.judged(equivalence), out)
     if saved is None:
         return ()

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from validation import kernels, lanes, lines, measure, parts, provenance, results, scans, sizing, worst
+from validation import kernels, lanes, lines, parts, provenance, results, scans, sizing, worst
+from validation.bench import Bench
 from validation.declaration import Declaration, Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
@@ -69,7 +70,7 @@ class _Run:
     def __init__(
         self,
         folder: results.RunFolder,
-        bench: measure.Bench,
+        bench: Bench,
         side_by_side: lanes.Lanes,
         options: Options,
         memory_limit_bytes: int | None,
@@ -120,7 +121,7 @@ class _Run:
                 if checks:
                     self.case_part(self.bench, parts.only(item, checks))
 
-    def do(self, bench: measure.Bench, group: lanes.Group) -> None:
+    def do(self, bench: Bench, group: lanes.Group) -> None:
         """Do the items of a group on a bench, and write a line for each."""
         for item in group:
             if isinstance(item, ProbeItem):
@@ -135,7 +136,7 @@ class _Run:
                 self.case_part(bench, parts.only(item, parts.missing(item, self.parts)))
         bench.forget_outputs()
 
-    def case_part(self, bench: measure.Bench, item: CaseItem) -> None:
+    def case_part(self, bench: Bench, item: CaseItem) -> None:
         """Make some checks of a case; with the last of them, or one that fails, the case gets its line."""
         if item.key in self.ended:  # a check that was made beside this one has failed
             return
@@ -284,7 +285,7 @@ def set_torn_line_aside(folder: results.RunFolder, progress: Progress) -> None:
 
 
 def size_reference(
-    bench: measure.Bench, options: Options, declared: Declaration, limit_bytes: int | None, progress: Progress
+    bench: Bench, options: Options, declared: Declaration, limit_bytes: int | None, progress: Progress
 ) -> Declaration:
     """Declare the run anew where this machine needs a larger reference case than the sweep names."""
     planned, shall_take_s = sizing.reference_case(declared.sweep), declared.sweep.reference_loop_s
@@ -335,7 +336,7 @@ def run(options: Options, progress: Progress) -> Summary:
         ) as executor,
     ):
         scan_path = materialise(options.data, Path(scratch_name))
-        bench = measure.Bench(
+        bench = Bench(
             executor,
             scan_path=scan_path,
             ptycho_path=ptycho_path,

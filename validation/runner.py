@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from validation.channel import Mark
 from validation.errors import UNDECODABLE, InstrumentError
 from validation.records import Failure, FailureReason
 from validation.tasks import ErrorReply, Reply, Task
@@ -44,13 +45,15 @@ _OUT_OF_MEMORY = re.compile(
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What a task gave: a reply or a failure, and what it took.
 
-    ``cpu_s`` is the child's own processor time, ``wall_s`` the time from its start to its end.
+    ``cpu_s`` is the child's own processor time, ``wall_s`` the time from its start to its end, ``marks`` what it sent
+    the server while it measured.
     """
 
     reply: Reply | None
     failure: Failure | None
     wall_s: float
     cpu_s: float
+    marks: tuple[Mark, ...] = ()
 
 
 class Executor(Protocol):
@@ -225,6 +228,7 @@ class LocalExecutor:
             failure=found if failed else None,  # type: ignore[arg-type]
             wall_s=outcome.wall_s,
             cpu_s=outcome.cpu_s,
+            marks=outcome.marks,
         )
 
     def _is_full(self, failure: Failure) -> bool:

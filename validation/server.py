@@ -20,6 +20,7 @@ from types import FrameType
 
 import msgspec
 
+from validation.channel import Channel, Witness
 from validation.worker import Outcome, Request, work
 
 PRELOAD = ("numpy", "scipy.spatial", "tensorflow", "validation.child")
@@ -36,8 +37,8 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def _become_child(request: Request, server: int, mode: str, log: int, not_its_own: tuple[int, ...]) -> None:
-    """Become the child of one request, which prints to ``log``; never returns."""
+def _become_child(request: Request, server: int, mode: str, log: int, line: int, not_its_own: tuple[int, ...]) -> None:
+    """Become the child of one request, which prints to ``log`` and speaks on ``line``; never returns."""
     try:
         os.setsid()
         _die_with_parent(server)
@@ -53,8 +54,9 @@ def _become_child(request: Request, server: int, mode: str, log: int, not_its_ow
             path = request.reply_path + ".request"
             with open(path, "wb") as file:
                 file.write(msgspec.json.encode(request))
-            os.execv(sys.executable, [sys.executable, "-m", "validation.worker", path])
-        work(request)
+            os.set_inheritable(line, True)
+            os.execv(sys.executable, [sys.executable, "-m", "validation.worker", path, str(line)])
+        work(request, Channel(line))
         sys.stdout.flush()
         sys.stderr.flush()
     except SystemExit as error:
@@ -92,10 +94,10 @@ class _Tail:
         return bool(received)
 
 
-def _await(pid: int, deadline: float, requests: int, tail: _Tail) -> bool:
+def _await(pid: int, deadline: float, requests: int, tail: _Tail, witness: Witness) -> bool:
     """Wait until the child ends; kill it at the deadline or when the requester goes. True if killed."""
     handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
-    watched = [requests, tail.descriptor] + ([] if handle is None else [handle])
+    watched = [requests, tail.descriptor, witness.fileno()] + ([] if handle is None else [handle])
     killed = False
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         remaining = deadline - time.monotonic()
@@ -108,6 +110,8 @@ def _await(pid: int, deadline: float, requests: int, tail: _Tail) -> bool:
             _kill_group(pid)
             os.waitpid(pid, 0)
             os._exit(0)
+        if witness.fileno() in ready and not witness.read():
+            watched.remove(witness.fileno())
         if tail.descriptor in ready and not tail.read():
             watched.remove(tail.descriptor)
     if handle is not None:
@@ -128,19 +132,25 @@ def serve(requests: int, outcomes: int, mode: str) -> None:
         line, buffered = buffered.split(b"\n", 1)
         request = msgspec.json.decode(line, type=Request)
         read_end, write_end = os.pipe()
+        witness = Witness()
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            _become_child(request, server, mode, write_end, (requests, outcomes, read_end))
+            not_its_own = (requests, outcomes, read_end, witness.fileno())
+            _become_child(request, server, mode, write_end, witness.child_descriptor, not_its_own)
         os.close(write_end)
+        witness.leave_to_child()
         tail = _Tail(read_end)
-        killed = _await(pid, started + request.timeout_s, requests, tail)
+        killed = _await(pid, started + request.timeout_s, requests, tail, witness)
         _kill_group(pid)  # whatever the child started and left behind
         _, status, usage = os.wait4(pid, 0)
         for _ in range(32):  # the rest of the pipe, and no more of a grandchild that got away and prints
             if not tail.read():
                 break
         os.close(read_end)
+        while witness.read():  # what it sent last
+            pass
+        witness.close()
         signalled = os.WIFSIGNALED(status)
         outcome = Outcome(
             exit_code=None if signalled else os.WEXITSTATUS(status),
@@ -149,6 +159,7 @@ def serve(requests: int, outcomes: int, mode: str) -> None:
             wall_s=time.monotonic() - started,
             cpu_s=usage.ru_utime + usage.ru_stime,
             stderr=tail.text.decode(errors="replace"),
+            marks=tuple(witness.marks),
         )
         os.write(outcomes, msgspec.json.encode(outcome) + b"\n")
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from validation.measure import ORACLE, REFERENCE, Bench, CaseFailed
+from validation.bench import ORACLE, REFERENCE, Bench, CaseFailed
 from validation.records import Case
 from validation.sweeps import PlannedCase, Sweep, make_case
 from validation.tasks import TimeReply

@@ -30,8 +30,10 @@ class Task(Record, frozen=True, kw_only=True):
     """One action on one implementation of one case.
 
     ``scan_path`` is the .npz whose object and positions feed the workload (the parent makes the
-    built-in scan as a file, too); ``output_path`` is where ``output`` leaves its .npy; ``ptycho_path``
-    is the folder that holds the ``ptycho`` package to measure (``None``: the installed one).
+    built-in scan as a file, too); ``output_path`` is where ``output`` leaves its .npy, and where ``time`` and
+    ``memory`` leave the parts of results that they kept; ``ptycho_path``
+    is the folder that holds the ``ptycho`` package to measure (``None``: the installed one). With ``entropy`` the
+    inputs of ``output`` are those of a timed or metered call that had it; else those of the case and its seed.
     """
 
     action: Action
@@ -43,6 +45,29 @@ class Task(Record, frozen=True, kw_only=True):
     protocol: Protocol | None = None
     probe: str | None = None
     memory_limit_bytes: int | None = None
+    entropy: str | None = None
+
+
+Which = Literal["first", "later"]
+
+
+class KeptPart(Record, frozen=True, kw_only=True):
+    """A part of the result of a call (its number in the process, from 0), kept for the parent to check."""
+
+    which: Which
+    call: int
+
+
+class Calls(Record, frozen=True, kw_only=True):
+    """What a child says of its calls: their times, which were on the smallest part only, what it kept of their results.
+
+    ``processor_s`` is the processor time of the process inside the calls.
+    """
+
+    calls_s: tuple[float, ...]
+    processor_s: float
+    small: tuple[int, ...]
+    kept: tuple[KeptPart, ...]
 
 
 class ScanReply(Record, tag_field="action", tag="scan", frozen=True, kw_only=True):
@@ -62,6 +87,7 @@ class TimeReply(Record, tag_field="action", tag="time", frozen=True, kw_only=Tru
     """One arm of a replicate."""
 
     timing: ArmTiming
+    calls: Calls
     measured_s: float = 0.0
 
 
@@ -79,6 +105,7 @@ class MemoryReply(Record, tag_field="action", tag="memory", frozen=True, kw_only
     memory: ArmMemory
     meter: str
     output_bytes: int
+    calls: Calls
     measured_s: float = 0.0
 
 
@@ -112,7 +139,7 @@ class ErrorReply(Record, tag_field="action", tag="error", frozen=True, kw_only=T
     (exit code 2 for the whole run), ``not_available`` a candidate that is not there.
     """
 
-    reason: Literal["exception", "wrong_output", "out_of_memory", "bad_input", "not_available"]
+    reason: Literal["exception", "wrong_output", "out_of_memory", "bad_input", "not_available", "tampered"]
     message: str
 
 

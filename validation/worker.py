@@ -13,6 +13,7 @@ import sys
 
 import msgspec
 
+from validation.channel import Channel, Mark
 from validation.records import Record
 from validation.tasks import ErrorReply, Task
 
@@ -30,7 +31,7 @@ class Outcome(Record, frozen=True, kw_only=True):
 
     ``cpu_s`` is its user and system time, ``killed`` whether the timeout ended it.
 
-    ``stderr`` is the end of what it printed.
+    ``stderr`` is the end of what it printed, ``marks`` what it sent while it measured (`validation.channel`).
     """
 
     exit_code: int | None
@@ -39,6 +40,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     wall_s: float
     cpu_s: float
     stderr: str
+    marks: tuple[Mark, ...] = ()
 
 
 def _data_bytes() -> int:
@@ -66,7 +68,7 @@ def write_reply(path: str, encoded: bytes) -> None:
     os.replace(path + ".part", path)
 
 
-def work(request: Request) -> None:
+def work(request: Request, channel: Channel) -> None:
     """Execute the task of a request in this process."""
     task = request.task
     if task.ptycho_path is not None:
@@ -76,17 +78,20 @@ def work(request: Request) -> None:
     try:
         from validation.child import execute
 
-        reply = execute(task)
+        reply = execute(task, channel)
     except MemoryError as error:
         reply = ErrorReply(reason="out_of_memory", message=f"MemoryError: {error}")
     write_reply(request.reply_path, msgspec.json.encode(reply))
 
 
 def main() -> None:
-    """Read a request from the file named by the first argument and execute it: the spawned worker."""
+    """Read a request from the file named by the first argument and execute it: the spawned worker.
+
+    The second argument is the descriptor of the line to the server.
+    """
     with open(sys.argv[1], "rb") as file:
         request = msgspec.json.decode(file.read(), type=Request)
-    work(request)
+    work(request, Channel(int(sys.argv[2])))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

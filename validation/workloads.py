@@ -21,6 +21,11 @@ Arguments = dict[str, Any]
 PATTERNS = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan", "fading")
 # Decades over which values fade from one side to the other: float32 ends at 1e-38, its subnormal numbers at 1e-45.
 _FADING_DECADES = 46.0
+# A factor of one of these changes no magnitude and rounds nothing.
+_QUARTER_TURNS = np.array([1, 1j, -1, -1j], np.complex64)
+# What is kept of a timed result: groups of patches, or one of so many bands of rows of a canvas.
+_PART_GROUPS = 32
+_CANVAS_BANDS = 10
 _GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 
 
@@ -231,11 +236,55 @@ def build(case: Case, scan_path: str) -> Arguments:
     }
 
 
-def variant(arguments: Arguments, number: int) -> Arguments:
-    """Make the same amount of work of other data: groups in another order, an object moved by some columns.
+def fresh(case: Case, base: Arguments, rng: np.random.Generator) -> Arguments:
+    """Make the same amount of work of data that nobody has seen: nothing of one result is right for another.
 
-    Nothing of the result of one variant is right for another, so a result kept from an earlier call shows.
+    Groups (or patches) come in another order. The object is rolled by whole pixels and turned by a power of i, each
+    patch likewise, which keeps every magnitude. Positions within a group move by up to half a pixel; those of the
+    patterns ``integer`` and ``zero`` stay what they are.
+
+    Parameters
+    ----------
+    case : Case
+    base : dict
+        What `build` made of the case; it is not changed.
+    rng : Generator
+        The same generator gives the same bits.
     """
+    changed = dict(base)
+    order = rng.permutation(len(base["global_offsets"]))
+    changed["global_offsets"] = base["global_offsets"][order]
+    if case.kernel == "reassembly":
+        turns = _QUARTER_TURNS[rng.integers(0, 4, len(order))]
+        changed["obj_tensor"] = base["obj_tensor"][order] * turns[:, None, None, None]
+        return changed
+    local = base["local_offsets"][order]
+    if case.pattern not in ("integer", "zero"):
+        local = local + rng.uniform(-0.5, 0.5, local.shape)
+    changed["local_offsets"] = local
+    image = base["gt_image"]
+    steps = [int(rng.integers(0, max(1, length))) for length in image.shape]
+    changed["gt_image"] = np.roll(image, steps, axis=(0, 1)) * _QUARTER_TURNS[rng.integers(0, 4)].astype(image.dtype)
+    return changed
+
+
+def part(case: Case, output: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Copy a part of a result, drawn by ``rng``: some groups of patches, or a band of rows of a canvas."""
+    return np.array(output[chosen(case, output.shape, rng)])
+
+
+def chosen(case: Case, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    """Index of the part that ``rng`` draws of a result of that shape, along its first axis."""
+    length = shape[0]
+    if case.kernel == "reassembly":
+        rows = max(1, length // _CANVAS_BANDS)
+        first = int(rng.integers(0, max(1, length - rows + 1)))
+        return slice(first, first + rows)
+    return np.sort(rng.permutation(length)[:_PART_GROUPS])
+
+
+def variant(arguments: Arguments, number: int) -> Arguments:
+    """Make the same amount of work of other data: groups in another order, an object moved by some columns."""
     changed = dict(arguments)
     for name in ("global_offsets", "local_offsets"):
         if name in changed:

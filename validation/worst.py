@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import measure
+from validation.bench import ORACLE, Bench, CaseFailed
 from validation.records import Case, CaseResult, Comparison, Equivalence
 
 PATCHES = "patches"
@@ -36,7 +36,7 @@ def _cut(case: Case, array: NDArray[Any], index: tuple[int, ...]) -> NDArray[Any
 
 
 def save(
-    bench: measure.Bench, case: Case, candidate: str, comparison: Comparison, out: Path
+    bench: Bench, case: Case, candidate: str, comparison: Comparison, out: Path
 ) -> tuple[Path, dict[str, NDArray[Any]]] | None:
     """Save the worst patch as ``.npz``: what was expected as ``reference``, candidate, oracle, difference, and where.
 
@@ -57,11 +57,8 @@ def save(
     """
     if comparison.worst_index is None:
         return None
-    names = {"reference": comparison.expected, "candidate": candidate, "oracle": measure.ORACLE}
-    cut = {
-        role: _cut(case, np.load(bench.output(case, name), mmap_mode="r"), comparison.worst_index)
-        for role, name in names.items()
-    }
+    names = {"reference": comparison.expected, "candidate": candidate, "oracle": ORACLE}
+    cut = {role: _cut(case, bench.output(case, name).values, comparison.worst_index) for role, name in names.items()}
     cut["difference"] = cut["candidate"] - cut["reference"]
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{file_stem(case, candidate)}.npz"
@@ -82,13 +79,13 @@ class WorstPatches:
         self._error = 0.0
         self._kept: Path | None = None
 
-    def consider(self, bench: measure.Bench, line: CaseResult) -> None:
+    def consider(self, bench: Bench, line: CaseResult) -> None:
         """Keep the patch of a line if it is among them; the line's outputs must still be there."""
         equivalence = line.measurement.equivalence if line.measurement else None
         if equivalence is None or line.role != "candidate":
             return
         comparison = judged(equivalence)
-        with contextlib.suppress(OSError, measure.CaseFailed):
+        with contextlib.suppress(OSError, CaseFailed):
             if not comparison.passed:
                 if self._failures < KEPT_FAILURES:
                     save(bench, line.case, line.candidate, comparison, self.folder)

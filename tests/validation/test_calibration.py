@@ -1,10 +1,11 @@
+import functools
 import time
 
 import numpy as np
 import pytest
 
 from tests.validation.children import ask, make_task
-from validation import calibration, memory, tasks, timing, workloads
+from validation import calibration, memory, tasks, watch, workloads
 from validation.demo_scan import write_demo_scan
 
 
@@ -28,22 +29,20 @@ def test_every_instrument_is_checked_in_a_fresh_child_and_passes(scan_path, tmp_
 
 
 def test_a_clock_that_runs_slow_is_found(monkeypatch):
-    true_clock = time.perf_counter
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: 0.9 * true_clock())
+    slow = functools.partial(watch.clocked, clock=lambda: 0.9 * time.perf_counter())
+    monkeypatch.setattr(calibration, "clocked", slow)
     assert failed(calibration.clock()) == {"clock: sleep"}
 
 
 def test_a_timer_that_costs_too_much_is_found(monkeypatch):
-    true_call = timing.time_call
-
-    def dear(function, arguments):
-        def delayed(**given):
+    def dear(work):
+        def delayed():
             time.sleep(0.001)
-            return function(**given)
+            return work()
 
-        return true_call(delayed, arguments)
+        return watch.clocked(delayed)
 
-    monkeypatch.setattr(timing, "time_call", dear)
+    monkeypatch.setattr(calibration, "clocked", dear)
     assert "clock: no-op" in failed(calibration.clock())
 
 

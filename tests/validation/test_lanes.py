@@ -8,7 +8,8 @@ import time
 import msgspec
 import pytest
 
-from validation import declaration, lanes, lines, listing, measure, results
+from validation import declaration, lanes, lines, listing, results
+from validation.bench import Bench, CaseFailed
 from validation.catalogue import BUILT_IN
 from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
@@ -59,9 +60,7 @@ def quick_protocol(monkeypatch):
 @pytest.fixture
 def two_lanes(tmp_path):
     with LocalExecutor(tmp_path, mode="fork", threads=1, memory_limit_bytes=8 * GIB) as executor:
-        bench = measure.Bench(
-            executor, scan_path="", ptycho_path=None, protocol=PROTOCOL, scratch=tmp_path, timeout_s=60.0
-        )
+        bench = Bench(executor, scan_path="", ptycho_path=None, protocol=PROTOCOL, scratch=tmp_path, timeout_s=60.0)
         yield lanes.Lanes(bench, executor, 4 * GIB)
 
 
@@ -235,7 +234,7 @@ class TestShare:
             def job(bench):
                 begun.append(which)
                 if which == 1:
-                    raise measure.CaseFailed(Failure(reason="timeout", message="the second"))
+                    raise CaseFailed(Failure(reason="timeout", message="the second"))
                 time.sleep(0.1)
 
             return job
@@ -244,7 +243,7 @@ class TestShare:
             if next(number) == 0:
                 try:
                     bench.each([job_of(which) for which in range(9)])
-                except measure.CaseFailed as failed:
+                except CaseFailed as failed:
                     told.append(str(failed))
                 time.sleep(1.0)
 
@@ -261,9 +260,9 @@ class TestShare:
         def measured(bench, planned, candidate, checks):
             bench.elsewhere_s += 100.0
             bench.measured_s += 60.0
-            raise measure.CaseFailed(Failure(reason="timeout", message="a message"))
+            raise CaseFailed(Failure(reason="timeout", message="a message"))
 
-        monkeypatch.setattr(measure, "measure", measured)
+        monkeypatch.setattr(lines.measure, "measure", measured)
         monkeypatch.setattr(lines, "CaseResult", dict)  # the fields, without what every line has
         item = next(item for item in nightly if isinstance(item, CaseItem))
         found = [lines.case_line(two_lanes.bench, item, None, {}) for _ in range(2)]

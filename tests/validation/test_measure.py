@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from tests.validation.builders import SCAN
-from validation import catalogue, law, listing, measure
+from validation import catalogue, law, listing, measure, peaks, times
+from validation.bench import ORACLE, REFERENCE, Bench
 from validation.demo_scan import write_demo_scan
+from validation.output import Output
 from validation.plan import CaseItem
 from validation.records import ArmTiming, Protocol, TimingPair
 from validation.runner import LocalExecutor
@@ -25,7 +27,7 @@ def executor(tmp_path_factory):
 @pytest.fixture
 def bench(executor, tmp_path):
     write_demo_scan(tmp_path / "scan.npz")
-    return measure.Bench(
+    made = Bench(
         executor,
         scan_path=str(tmp_path / "scan.npz"),
         ptycho_path=None,
@@ -33,6 +35,8 @@ def bench(executor, tmp_path):
         scratch=tmp_path,
         timeout_s=60.0,
     )
+    yield made
+    made.forget_outputs()
 
 
 def context_case(context=True):
@@ -104,7 +108,7 @@ STEADY = pairs_of(1.0, 1.0, cold=1.0)
     ],
 )
 def test_what_the_promise_leaves_open_is_undecided(kernel, pairs, noise, expected):
-    assert measure.undecided(kernel, pairs, noise) is expected
+    assert times.undecided(kernel, pairs, noise) is expected
 
 
 @pytest.mark.tensorflow
@@ -113,9 +117,9 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=5)
     asked = []
     monkeypatch.setattr(
-        measure, "undecided", lambda kernel, pairs, noise, margin: asked.append(len(pairs)) or open_question
+        times, "undecided", lambda kernel, pairs, noise, margin: asked.append(len(pairs)) or open_question
     )
-    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (len(timing.pairs), len(timing.noise_pairs)) == (expected, expected)
     assert timing.extended is open_question
     assert asked == [3]
@@ -124,18 +128,18 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
 @pytest.mark.tensorflow
 def test_context_is_not_extended(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
-    monkeypatch.setattr(measure, "undecided", lambda *arguments: True)
-    assert not measure.measure_timing(bench, context_case(), "batched").extended
+    monkeypatch.setattr(times, "undecided", lambda *arguments: True)
+    assert not times.measure_timing(bench, context_case(), "batched").extended
 
 
 def test_kept_contended_replicates_ask_for_the_margin_of_the_gate():
     from reports.kernel_criteria import CONTENDED_MARGIN
 
-    assert measure.CONTENDED_MARGIN == CONTENDED_MARGIN
+    assert times.CONTENDED_MARGIN == CONTENDED_MARGIN
     pairs = pairs_of(15.0, 16.0)
-    assert measure.undecided("patch_extraction", pairs, STEADY) is False
-    assert measure.undecided("patch_extraction", pairs, STEADY, measure.CONTENDED_MARGIN) is True
-    assert measure.undecided("patch_extraction", pairs_of(8.0, 9.0), STEADY, measure.CONTENDED_MARGIN) is False
+    assert times.undecided("patch_extraction", pairs, STEADY) is False
+    assert times.undecided("patch_extraction", pairs, STEADY, times.CONTENDED_MARGIN) is True
+    assert times.undecided("patch_extraction", pairs_of(8.0, 9.0), STEADY, times.CONTENDED_MARGIN) is False
 
 
 def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
@@ -145,22 +149,22 @@ def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
     assert {
         "patch_extraction": (policy.speed.min_cold_speedup, policy.speed.min_speedup),
         "reassembly": (None, policy.reassembly.min_speedup),
-    } == measure.PROMISED_SPEEDUPS
+    } == times.PROMISED_SPEEDUPS
 
 
 @pytest.mark.tensorflow
 def test_the_time_of_the_oracle_is_no_measured_time(bench):
     case = context_case().case
-    bench.output(case, measure.ORACLE)
+    bench.output(case, ORACLE)
     assert bench.measured_s == 0.0
-    bench.output(case, measure.REFERENCE)
+    bench.output(case, REFERENCE)
     assert bench.measured_s > 0.0
 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("context", "expected"), [(False, ["reference", "batched"]), (True, [])])
 def test_time_lines_of_memory_are_drawn_of_cases_that_are_judged(bench, context, expected):
-    found = measure.measure_memory(bench, context_case(context), "batched")
+    found = peaks.measure_memory(bench, context_case(context), "batched")
     assert len(found.pairs) == 1
     assert [line.implementation for line in found.timelines] == expected
 
@@ -186,9 +190,11 @@ def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_
     candidate = reference.copy()
     candidate[2, 1] += nudge
     arrays = {"oracle": oracle, "reference": reference, "batched": candidate}
+    outputs = {}
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
-    monkeypatch.setattr(bench, "output", lambda case, name: tmp_path / f"{name}.npy")
+        outputs[name] = Output(tmp_path / f"{name}.npy")
+    monkeypatch.setattr(bench, "output", lambda case, name: outputs[name])
     case = context_case().case
     compared = []
     compare = measure.compare
@@ -207,9 +213,9 @@ def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkey
     monkeypatch.setattr(
         bench, "ask", lambda action, *rest, **fields: asked.append(action) or ask(action, *rest, **fields)
     )
-    monkeypatch.setattr(measure, "busy_s", lambda: None)  # what else runs here repeats no replicate
+    monkeypatch.setattr(times, "busy_s", lambda: None)  # what else runs here repeats no replicate
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=1, samples=1)
-    measure.measure_timing(bench, context_case(context=False), "batched")
+    times.measure_timing(bench, context_case(context=False), "batched")
     assert asked == ["copy", "time", "time", "copy", "time", "time", "copy"]
 
 
@@ -224,13 +230,13 @@ def switched_away(times, candidate="batched"):
 
 
 def test_a_replicate_is_contended_by_processor_time_of_others():
-    contention = measure.Contention()
+    contention = times.Contention()
     assert not contention.disturbed(switched_away(0), 0.2)
     assert contention.disturbed(switched_away(0), 0.3)
 
 
 def test_a_replicate_is_contended_where_it_is_switched_away_more_often_than_others_of_its_arm():
-    contention = measure.Contention()
+    contention = times.Contention()
     assert not contention.disturbed(switched_away(500), 0.0)  # there is nothing to compare it with yet
     assert not contention.disturbed(switched_away(80), 0.0)
     assert contention.disturbed(switched_away(500), 0.0)
@@ -241,7 +247,7 @@ def test_a_replicate_is_contended_where_it_is_switched_away_more_often_than_othe
 
 def test_few_switches_in_a_short_time_say_nothing():
     short = msgspec.structs.replace(switched_away(0).candidate, samples_s=(0.01,), calls_per_sample=1)
-    contention = measure.Contention()
+    contention = times.Contention()
     for switches in (0, 19, 20):
         arm = msgspec.structs.replace(short, involuntary_switches=switches)
         pair = msgspec.structs.replace(switched_away(0), candidate=arm)
@@ -252,8 +258,8 @@ def test_few_switches_in_a_short_time_say_nothing():
 def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500, 500, *[0] * 20])
-    monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
-    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    monkeypatch.setattr(times, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
+    timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (2, 0)
     both = (*timing.pairs, *timing.noise_pairs)
     assert len(both) == 6
@@ -264,7 +270,7 @@ def test_a_replicate_from_before_there_was_a_quiet_one_is_repeated(bench, monkey
 def test_replicates_that_stay_contended_are_counted_as_kept(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=3, max_replicates=3)
     rates = iter([500] * 5 + [0] + [500] * 20)
-    monkeypatch.setattr(measure, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
-    timing = measure.measure_timing(bench, context_case(context=False), "batched")
+    monkeypatch.setattr(times, "_pair", lambda *arguments: (switched_away(next(rates)), 0.0))
+    timing = times.measure_timing(bench, context_case(context=False), "batched")
     assert (timing.contended_rejected, timing.contended_kept) == (3, 5)
     assert len(timing.pairs) + len(timing.noise_pairs) == 6

@@ -362,7 +362,7 @@ def test_a_control_that_is_known_bad_is_an_instrument_failure(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_whole_gallery_is_rejected_for_its_reasons_and_the_control_accepted(scan_path, tmp_path):
-    from validation.measure import Bench
+    from validation.bench import Bench
     from validation.runner import LocalExecutor
 
     origin = _sound().origin

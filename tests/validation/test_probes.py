@@ -51,6 +51,7 @@ def test_bits_do_not_depend_on_threads(scan_path, tmp_path):
     assert reply.passed, reply
 
 
+@pytest.mark.tensorflow
 def test_in_a_child_of_the_server_the_threads_probe_forks_and_sees_the_same(scan_path, tmp_path):
     started = tmp_path / "started"
     (tmp_path / "sitecustomize.py").write_text(f"open({str(started)!r}, 'a').write('an interpreter\\n')\n")

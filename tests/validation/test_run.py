@@ -14,7 +14,8 @@ import pytest
 
 from tests.validation.builders import make_calibration
 from tests.validation.misbehaving import TARGET, WAYS
-from validation import measure, results
+from validation import results, times
+from validation.bench import Bench
 from validation.declaration import Options
 from validation.demo_scan import write_demo_scan
 from validation.errors import InstrumentError, UsageError
@@ -184,7 +185,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
     outputs = []
     with LocalExecutor(tmp_path, mode="fork", threads=2, memory_limit_bytes=None) as executor:
         for seed in (3, 3, 4):
-            bench = measure.Bench(
+            bench = Bench(
                 executor,
                 scan_path=str(tmp_path / "scan.npz"),
                 ptycho_path=None,
@@ -193,16 +194,16 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path):
                 timeout_s=60.0,
             )
             case = make_case("patch_extraction", N=8, gridsize=2, batch=3, shape=(30, 41), pattern="fermat", seed=seed)
-            outputs.append(bench.output(case, "batched").read_bytes())
+            outputs.append(bench.output(case, "batched").values.tobytes())
     assert outputs[0] == outputs[1]
     assert outputs[0] != outputs[2]
 
 
 def test_orders_are_balanced_and_shuffled():
-    orders = [tuple(measure.balanced_orders(7, f"case {number}")) for number in range(20)]
+    orders = [tuple(times.balanced_orders(7, f"case {number}")) for number in range(20)]
     assert all(order.count("reference_first") == 4 for order in orders)
     assert len(set(orders)) > 10
-    assert orders == [tuple(measure.balanced_orders(7, f"case {number}")) for number in range(20)]
+    assert orders == [tuple(times.balanced_orders(7, f"case {number}")) for number in range(20)]
 
 
 def test_progress_for_machines_is_strict_json(copied):

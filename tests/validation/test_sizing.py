@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.validation.builders import SCAN
 from validation import catalogue, declaration, lanes, results, sizing
+from validation.bench import Bench
 from validation.declaration import Options
 from validation.errors import UsageError
-from validation.measure import Bench
 from validation.progress import Progress
 from validation.records import CaseResult, Protocol
 from validation.run import run

@@ -1,0 +1,177 @@
+import threading
+
+import numpy as np
+import pytest
+
+from tests.validation.children import make_case
+from validation import audit, oracle, workloads
+from validation.bench import CaseFailed
+from validation.channel import Channel, Mark, Witness, calls_of
+from validation.demo_scan import write_demo_scan
+from validation.tasks import Calls, KeptPart
+from validation.watch import Watch
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write_demo_scan(path)
+    return str(path)
+
+
+def marks(*calls_s, between_s=0.5):
+    """The log of calls that took so long."""
+    found, at_s = [], 0.0
+    for number, taken in enumerate(calls_s):
+        found.append(Mark(kind="draw", at_s=at_s, entropy=f"{number:032x}"))
+        found.append(Mark(kind="start", at_s=at_s + between_s))
+        at_s += between_s + taken
+        found.append(Mark(kind="end", at_s=at_s))
+        found.append(Mark(kind="draw", at_s=at_s, entropy=f"{number + 1000:032x}"))
+    return tuple(found)
+
+
+def refused(found, calls_s, processor_s=0.0):
+    with pytest.raises(CaseFailed) as failed:
+        audit.witnessed(found, calls_s, processor_s, 2, "batched")
+    assert failed.value.failure.reason == "tampered"
+    assert failed.value.failure.arm == "batched"
+    return failed.value.failure.message
+
+
+def test_times_that_fit_what_the_server_saw_are_taken():
+    calls = audit.witnessed(marks(0.2, 0.1), (0.199, 0.099), 0.5, 2, "batched")
+    assert [call.inputs[-1] for call in calls] == ["0", "1"]
+    assert [call.wall_s for call in calls] == pytest.approx([0.2, 0.1])
+
+
+def test_a_clock_that_ran_slow_in_the_child_is_found():
+    assert "by the server's clock" in refused(marks(1.0, 1.0), (0.5, 0.5))
+
+
+def test_processor_time_that_no_machine_has_is_found():
+    assert "used 3 s of 2 processors" in refused(marks(1.0), (1.0,), processor_s=3.0)
+
+
+def test_a_call_that_the_server_did_not_see_is_found():
+    assert "the server saw 1" in refused(marks(1.0), (1.0, 1.0))
+
+
+def test_marks_that_an_implementation_sent_are_found():
+    found = marks(1.0)
+    early = (*found[:2], Mark(kind="end", at_s=0.5), *found[2:])
+    assert "do not fit what the server saw" in refused(early, (0.0,))
+
+
+def test_a_witness_stamps_marks_and_gives_entropy_that_is_new():
+    witness = Witness()
+    channel = Channel(witness.child_descriptor)
+    drawn = []
+
+    def call():
+        drawn.append(channel.draw())
+        channel.start()
+        channel.end()
+        drawn.append(channel.draw())
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while len(witness.marks) < 4:
+        witness.read()
+    thread.join()
+    witness.close()
+    assert [mark.kind for mark in witness.marks] == ["draw", "start", "end", "draw"]
+    assert drawn == [witness.marks[0].entropy, witness.marks[3].entropy]
+    assert drawn[0] != drawn[1]
+    assert calls_of(witness.marks)[0].wall_s >= 0
+
+
+class Recorded(Channel):
+    """A channel that keeps the log which a server would have."""
+
+    def __init__(self):
+        super().__init__(None)
+        self.marks = []
+
+    def start(self):
+        self.marks.append(Mark(kind="start", at_s=0.0))
+
+    def end(self):
+        self.marks.append(Mark(kind="end", at_s=0.0))
+
+    def draw(self):
+        entropy = super().draw()
+        self.marks.append(Mark(kind="draw", at_s=0.0, entropy=entropy))
+        return entropy
+
+
+def audited(function, scan_path, tmp_path, calls=6, small=(1,), forged=None, **changed):
+    """What the parent finds of the calls of a function."""
+    case = make_case(**changed)
+    channel = Recorded()
+    watch = Watch(lambda: function, case, workloads.build(case, scan_path), channel)
+    for number in range(calls):
+        watch.call(small=number in small)
+    path = tmp_path / "parts"
+    with path.open("wb") as file:
+        for _, values in watch.kept.values():
+            np.save(file, values)
+    kept = tuple(KeptPart(which=which, call=call) for which, (call, _) in watch.kept.items())
+    told = Calls(calls_s=tuple(watch.calls_s), processor_s=0.0, small=tuple(watch.small), kept=forged or kept)
+    seen = calls_of(channel.marks)
+    return audit.check_parts(told, seen, case=case, scan_path=scan_path, path=path, arm="batched", atol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", ["interior", "scan", "integer", "zero", "border", "fading"])
+@pytest.mark.parametrize("kernel", ["patch_extraction", "reassembly"])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_right_results_pass(scan_path, tmp_path, kernel, pattern, dtype):
+    compute = oracle.extract_patches if kernel == "patch_extraction" else oracle.shift_and_sum
+    found = audited(compute, scan_path, tmp_path, kernel=kernel, pattern=pattern, dtype=dtype, batch=40)
+    assert [each.call == 0 for each in found] == [True, False]
+    assert all(each.comparison.passed for each in found)
+
+
+@pytest.mark.parametrize("kernel", ["patch_extraction", "reassembly"])
+def test_a_result_kept_from_an_earlier_call_fails(scan_path, tmp_path, kernel):
+    compute = oracle.extract_patches if kernel == "patch_extraction" else oracle.shift_and_sum
+    kept = []
+
+    def cached(**arguments):
+        if not kept:
+            kept.append(compute(**arguments))
+        return kept[0].copy()
+
+    first, later = audited(cached, scan_path, tmp_path, kernel=kernel, small=())
+    assert first.comparison.passed
+    assert not later.comparison.passed
+
+
+def test_groups_that_are_not_computed_are_found(scan_path, tmp_path):
+    def lazily(**arguments):
+        found = oracle.extract_patches(**arguments)
+        found[5:-5] = 0
+        return found
+
+    first, later = audited(lazily, scan_path, tmp_path, batch=100)
+    assert not first.comparison.passed
+    assert not later.comparison.passed
+
+
+def test_a_result_of_another_shape_fails(scan_path, tmp_path):
+    first, _ = audited(lambda **given: oracle.extract_patches(**given)[:, :, :, :1].copy(), scan_path, tmp_path)
+    assert not first.comparison.passed
+
+
+def test_parts_that_were_not_drawn_are_found(scan_path, tmp_path):
+    with pytest.raises(CaseFailed, match="not those that were drawn"):
+        audited(oracle.extract_patches, scan_path, tmp_path, forged=(KeptPart(which="first", call=0),))
+
+
+def test_the_inputs_of_a_call_can_be_made_again(scan_path, tmp_path):
+    met = []
+    found = audited(lambda **given: met.append(given) or oracle.extract_patches(**given), scan_path, tmp_path, batch=40)
+    case = make_case(batch=40)
+    again = workloads.fresh(case, workloads.build(case, scan_path), np.random.default_rng(int(found[1].entropy, 16)))
+    for name, value in met[found[1].call].items():
+        np.testing.assert_array_equal(again[name], value)

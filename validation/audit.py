@@ -1,0 +1,148 @@
+"""Holds what a child said of its calls against what the server saw, and what it kept of its results against the oracle.
+
+This is done by the parent, which never imported the implementation. The inputs of a call come from entropy that the
+server gave, so that they can be made again here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validation import oracle, workloads
+from validation.bench import CaseFailed
+from validation.channel import Mark, ProtocolError, WitnessedCall, calls_of, generator
+from validation.compare import compare
+from validation.records import Audit, Case, Failure
+from validation.tasks import Calls, Which
+
+# By how much the server may see more time pass than the child says: a share, and seconds for each call.
+_SHARE, _PER_CALL_S, _ALWAYS_S = 0.25, 0.001, 0.02
+
+
+def _failure(reason: Any, message: str, arm: str) -> CaseFailed:
+    return CaseFailed(Failure(reason=reason, message=message, arm=arm))
+
+
+def witnessed(
+    marks: Sequence[Mark], calls_s: Sequence[float], processor_s: float, cores: int, arm: str
+) -> tuple[WitnessedCall, ...]:
+    """Give the calls as the server saw them; refuse times that do not fit.
+
+    Parameters
+    ----------
+    marks : sequence of Mark
+        The server's log.
+    calls_s : sequence of float
+        What the child says each call took.
+    processor_s : float
+        Processor time of the child's threads inside its calls, as the kernel of the system accounts it.
+    cores : int
+        Processors that the child may use.
+    arm : str
+
+    Raises
+    ------
+    CaseFailed
+        With the reason ``tampered``.
+    """
+    try:
+        calls = calls_of(marks)
+    except ProtocolError as error:
+        raise _failure("tampered", f"the calls of {arm} do not fit what the server saw: {error}", arm) from None
+    if len(calls) != len(calls_s):
+        raise _failure("tampered", f"{arm} reports {len(calls_s)} calls where the server saw {len(calls)}", arm)
+    said, seen = sum(calls_s), sum(call.wall_s for call in calls)
+    if seen > (1 + _SHARE) * said + _PER_CALL_S * len(calls) + _ALWAYS_S:
+        raise _failure(
+            "tampered", f"the calls of {arm} took {seen:.3g} s by the server's clock, {said:.3g} s by their own", arm
+        )
+    if processor_s > (1 + _SHARE) * cores * said + _ALWAYS_S:
+        raise _failure(
+            "tampered",
+            f"the calls of {arm} used {processor_s:.3g} s of {cores} processors in {said:.3g} s by their own clock",
+            arm,
+        )
+    return calls
+
+
+def drawn(calls: Sequence[WitnessedCall], small: Sequence[int]) -> dict[Which, int]:
+    """Which calls the child had to keep a part of: the first, and the later one that the choices of the server name."""
+    whole = [number for number in range(len(calls)) if number not in small]
+    kept: dict[Which, int] = {"first": 0} if 0 in whole else {}
+    for count, number in enumerate((number for number in whole if number > 0), 1):
+        if generator(calls[number].choice).random() < 1.0 / count:
+            kept["later"] = number
+    return kept
+
+
+@functools.lru_cache(maxsize=2)
+def _base(case: Case, scan_path: str) -> workloads.Arguments:
+    return workloads.build(case, scan_path)
+
+
+def expected_part(case: Case, scan_path: str, inputs: str, choice: str, later: bool) -> tuple[NDArray[Any], Any]:
+    """Compute, by the oracle, what stands where the choice fell for the inputs that were drawn; and the index of it."""
+    arguments = workloads.fresh(case, _base(case, scan_path), generator(inputs))
+    rng = generator(choice)
+    if later:
+        rng.random()  # whether to keep it
+    if case.kernel == "reassembly":
+        side = oracle.canvas_size(arguments["global_offsets"], arguments["M"])
+        rows = workloads.chosen(case, (side,), rng)
+        return oracle.shift_and_sum(**arguments, rows=rows), rows
+    groups = workloads.chosen(case, (case.batch,), rng)
+    some = {name: arguments[name][groups] for name in ("global_offsets", "local_offsets")}
+    return oracle.extract_patches(**{**arguments, **some}), groups
+
+
+def check_parts(
+    told: Calls,
+    calls: Sequence[WitnessedCall],
+    *,
+    case: Case,
+    scan_path: str,
+    path: Path,
+    arm: str,
+    atol: float,
+) -> tuple[Audit, ...]:
+    """Compare the parts of results that a child kept with the oracle.
+
+    Parameters
+    ----------
+    told : Calls
+        What the child says; the arrays of its parts stand in ``path``, one after the other.
+    calls : sequence of WitnessedCall
+        What the server saw.
+    case : Case
+    scan_path : str
+    path : Path
+    arm : str
+    atol : float
+
+    Raises
+    ------
+    CaseFailed
+        If other parts were kept than had to be, or they cannot be read.
+    """
+    wanted = drawn(calls, told.small) if case.batch else {}
+    said = {part.which: part.call for part in told.kept}
+    if said != wanted:
+        raise _failure("tampered", f"{arm} kept parts of calls {said}, not those that were drawn: {wanted}", arm)
+    audits = []
+    try:
+        with path.open("rb") as file:
+            for part in told.kept:
+                actual = np.load(file, allow_pickle=False)
+                call = calls[part.call]
+                expected, _ = expected_part(case, scan_path, call.inputs, call.choice, part.which == "later")
+                found = compare(expected, actual, expected_name="oracle", actual_name=arm, atol=atol)
+                audits.append(Audit(call=part.call, entropy=call.inputs, comparison=found))
+    except (OSError, ValueError, EOFError) as error:
+        raise _failure("wrong_output", f"what {arm} kept of its results cannot be read: {error}", arm) from None
+    return tuple(audits)
