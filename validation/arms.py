@@ -9,13 +9,32 @@ from typing import Any, TypeVar
 import msgspec
 
 from validation import audit
-from validation.bench import Bench
+from validation.bench import Bench, CaseFailed
 from validation.compare import ATOL
 from validation.records import ArmMemory, ArmTiming, Audit, Case
 from validation.runner import Answer
 from validation.tasks import Action, MemoryReply, TimeReply
+from validation.watch import clocked
 
 ReplyOf = TypeVar("ReplyOf", TimeReply, MemoryReply)
+
+
+# A child whose times do not fit is asked again: other work may have held up the server, and no implementation is at
+# fault for that. One that never fits is.
+_TRIES = 3
+
+
+def _fitting(
+    bench: Bench, action: Action, expected: type[ReplyOf], case: Case, implementation: str
+) -> tuple[ReplyOf, Answer, tuple[Audit, ...]]:
+    """Measure until what the child says fits what was seen."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _measured(bench, action, expected, case, implementation)
+        except CaseFailed as failed:
+            if failed.failure.reason != "tampered":
+                raise
+    return _measured(bench, action, expected, case, implementation)
 
 
 def _measured(
@@ -30,6 +49,10 @@ def _measured(
         seen = audit.witnessed(
             answer.marks, told.calls_s, told.processor_s, len(os.sched_getaffinity(0)), implementation
         )
+        if isinstance(reply, TimeReply):
+            audit.require_samples_of_calls(reply.timing, told.calls_s)
+        own_s = min(clocked(lambda: audit.inputs_of(case, bench.scan_path, seen[0].inputs))[0] for _ in range(2))
+        audit.require_prompt(seen, own_s, implementation)
         audits = audit.check_parts(
             told, seen, case=case, scan_path=bench.scan_path, path=path, arm=implementation, atol=ATOL
         )
@@ -46,7 +69,7 @@ def timed(bench: Bench, case: Case, implementation: str) -> tuple[ArmTiming, Ans
     CaseFailed
         If there is no reply, or it does not fit what was seen.
     """
-    reply, answer, audits = _measured(bench, "time", TimeReply, case, implementation)
+    reply, answer, audits = _fitting(bench, "time", TimeReply, case, implementation)
     return msgspec.structs.replace(reply.timing, audits=audits), answer
 
 
@@ -58,5 +81,5 @@ def metered(bench: Bench, case: Case, implementation: str) -> tuple[ArmMemory, M
     CaseFailed
         If there is no reply, or it does not fit what was seen.
     """
-    reply, _, audits = _measured(bench, "memory", MemoryReply, case, implementation)
+    reply, _, audits = _fitting(bench, "memory", MemoryReply, case, implementation)
     return msgspec.structs.replace(reply.memory, audits=audits), reply

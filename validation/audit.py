@@ -18,11 +18,13 @@ from validation import oracle, workloads
 from validation.bench import CaseFailed
 from validation.channel import Mark, ProtocolError, WitnessedCall, calls_of, generator
 from validation.compare import compare
-from validation.records import Audit, Case, Failure
+from validation.records import ArmTiming, Audit, Case, Failure
 from validation.tasks import Calls, Which
 
 # By how much the server may see more time pass than the child says: a share, and seconds for each call.
 _SHARE, _PER_CALL_S, _ALWAYS_S = 0.25, 0.001, 0.02
+# How long the inputs of a process may be there before its calls begin: seconds, and times what they take here.
+_PREPARED_S, _PREPARED_TIMES = 0.25, 5.0
 
 
 def _failure(reason: Any, message: str, arm: str) -> CaseFailed:
@@ -57,11 +59,15 @@ def witnessed(
         raise _failure("tampered", f"the calls of {arm} do not fit what the server saw: {error}", arm) from None
     if len(calls) != len(calls_s):
         raise _failure("tampered", f"{arm} reports {len(calls_s)} calls where the server saw {len(calls)}", arm)
-    said, seen = sum(calls_s), sum(call.wall_s for call in calls)
-    if seen > (1 + _SHARE) * said + _PER_CALL_S * len(calls) + _ALWAYS_S:
-        raise _failure(
-            "tampered", f"the calls of {arm} took {seen:.3g} s by the server's clock, {said:.3g} s by their own", arm
-        )
+    for which, some in (("first call", slice(0, 1)), ("later calls", slice(1, None))):
+        said, seen = sum(calls_s[some]), sum(call.wall_s for call in calls[some])
+        if seen > (1 + _SHARE) * said + _PER_CALL_S * len(calls[some]) + _ALWAYS_S:
+            raise _failure(
+                "tampered",
+                f"the {which} of {arm} took {seen:.3g} s by the server's clock, {said:.3g} s by their own",
+                arm,
+            )
+    said = sum(calls_s)
     if processor_s > (1 + _SHARE) * cores * said + _ALWAYS_S:
         raise _failure(
             "tampered",
@@ -86,9 +92,14 @@ def _base(case: Case, scan_path: str) -> workloads.Arguments:
     return workloads.build(case, scan_path)
 
 
+def inputs_of(case: Case, scan_path: str, entropy: str) -> workloads.Arguments:
+    """Make the inputs of a call again from the entropy that it drew."""
+    return workloads.fresh(case, _base(case, scan_path), generator(entropy))
+
+
 def expected_part(case: Case, scan_path: str, inputs: str, choice: str, later: bool) -> tuple[NDArray[Any], Any]:
     """Compute, by the oracle, what stands where the choice fell for the inputs that were drawn; and the index of it."""
-    arguments = workloads.fresh(case, _base(case, scan_path), generator(inputs))
+    arguments = inputs_of(case, scan_path, inputs)
     rng = generator(choice)
     if later:
         rng.random()  # whether to keep it
@@ -146,3 +157,43 @@ def check_parts(
     except (OSError, ValueError, EOFError) as error:
         raise _failure("wrong_output", f"what {arm} kept of its results cannot be read: {error}", arm) from None
     return tuple(audits)
+
+
+def require_samples_of_calls(timing: ArmTiming, calls_s: Sequence[float]) -> None:
+    """Refuse an arm whose first call and samples are not those of its calls.
+
+    Raises
+    ------
+    CaseFailed
+        With the reason ``tampered``.
+    """
+    each = timing.calls_per_sample
+    sampled = calls_s[len(calls_s) - each * len(timing.samples_s) :]
+    means = [sum(sampled[at : at + each]) / each for at in range(0, len(sampled), each)]
+    if not np.allclose([timing.first_call_s, *timing.samples_s], [calls_s[0], *means], rtol=1e-9, atol=0.0):
+        arm = timing.implementation
+        raise _failure("tampered", f"the samples of {arm} are not those of its calls", arm)
+
+
+def require_prompt(calls: Sequence[WitnessedCall], own_s: float, arm: str) -> None:
+    """Refuse calls that began long after their inputs could be known: work may have been done ahead.
+
+    Parameters
+    ----------
+    calls : sequence of WitnessedCall
+    own_s : float
+        What it takes this process to make the inputs of a call.
+    arm : str
+
+    Raises
+    ------
+    CaseFailed
+        With the reason ``tampered``.
+    """
+    seen, allowed = sum(call.prepared_s for call in calls), _PREPARED_S + _PREPARED_TIMES * own_s * len(calls)
+    if seen > allowed:
+        raise _failure(
+            "tampered",
+            f"{arm} had its inputs {seen:.3g} s before its calls began; making them takes {allowed:.3g} s at most",
+            arm,
+        )

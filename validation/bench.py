@@ -108,10 +108,7 @@ class Bench:
         return [job(self) for job in jobs] if self.share is None else self.share(self, jobs)
 
     def forget_outputs(self) -> None:
-        """Remove the outputs of the case that is done."""
-        for output in self._outputs.values():
-            if isinstance(output, Output):
-                output.close()
+        """Let go of the outputs of the case that is done."""
         self._outputs.clear()
 
     def ask(self, action: Action, expected: type[ReplyOf], **fields: Any) -> tuple[ReplyOf, Answer]:

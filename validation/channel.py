@@ -36,9 +36,13 @@ class Mark(Record, frozen=True, kw_only=True):
 
 
 class WitnessedCall(Record, frozen=True, kw_only=True):
-    """One call as the server saw it: entropy of its inputs, its length, and the entropy that came after it."""
+    """One call as the server saw it: entropy of its inputs, its length, and the entropy that came after it.
+
+    ``prepared_s`` is the time from the entropy of the inputs to the start of the call.
+    """
 
     inputs: str
+    prepared_s: float
     wall_s: float
     choice: str
 
@@ -142,7 +146,10 @@ def calls_of(marks: Sequence[Mark]) -> tuple[WitnessedCall, ...]:
         )
     return tuple(
         WitnessedCall(
-            inputs=marks[at].entropy, wall_s=marks[at + 2].at_s - marks[at + 1].at_s, choice=marks[at + 3].entropy
+            inputs=marks[at].entropy,
+            prepared_s=marks[at + 1].at_s - marks[at].at_s,
+            wall_s=marks[at + 2].at_s - marks[at + 1].at_s,
+            choice=marks[at + 3].entropy,
         )
         for at in range(0, len(marks), 4)
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_CHUNK_BYTES = 1 << 20
 
 
 class Output:
@@ -18,7 +17,7 @@ class Output:
     Parameters
     ----------
     path : Path
-        It is removed; its content lasts until `close`.
+        It is removed; its content lasts as long as this object.
 
     Raises
     ------
@@ -27,22 +26,11 @@ class Output:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+        with path.open("rb") as file:
+            self._content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         path.unlink()
-        try:
-            self.values: NDArray[Any] = np.load(f"/dev/fd/{self._file.fileno()}", mmap_mode="r", allow_pickle=False)
-        except BaseException:
-            self._file.close()
-            raise
 
     def sha256(self) -> str:
         """SHA-256 of the file's content."""
-        digest = hashlib.sha256()
-        self._file.seek(0)
-        while chunk := self._file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-        return digest.hexdigest()
-
-    def close(self) -> None:
-        """Let go of it; an array that is still looked at keeps its memory."""
-        self._file.close()
+        return hashlib.sha256(self._content).hexdigest()

@@ -151,6 +151,7 @@ class ArmTiming(Record, frozen=True, kw_only=True):
 
     ``samples_s`` are seconds per call; each sample lasted ``calls_per_sample`` calls. The first call holds the import
     of the implementation, which took ``import_s`` of it (``None`` before schema 1.4, where it was not in it).
+    ``completion_s`` is what it took in the last call to have all bytes of the result in host memory.
     ``involuntary_switches`` is the count of involuntary context switches during the samples. ``audits`` tell whether
     the calls gave what they had to (none before schema 1.4).
     """
@@ -161,6 +162,7 @@ class ArmTiming(Record, frozen=True, kw_only=True):
     calls_per_sample: int
     involuntary_switches: int
     import_s: float | None = None
+    completion_s: float | None = None
     audits: tuple[Audit, ...] = ()
 
 

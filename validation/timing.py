@@ -64,6 +64,7 @@ def measure_arm(watch: Watch, name: str, protocol: Protocol) -> ArmTiming:
         implementation=name,
         first_call_s=first_s,
         import_s=watch.import_s,
+        completion_s=watch.completion_s,
         samples_s=tuple(samples),
         calls_per_sample=calls,
         involuntary_switches=switches,

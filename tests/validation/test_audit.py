@@ -1,5 +1,7 @@
+import gc
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -8,8 +10,17 @@ from validation import audit, oracle, workloads
 from validation.bench import CaseFailed
 from validation.channel import Channel, Mark, Witness, calls_of
 from validation.demo_scan import write_demo_scan
+from validation.records import ArmTiming
 from validation.tasks import Calls, KeptPart
 from validation.watch import Watch
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_child():
+    """The collector passes over what was there before, as in a child: with all of pytest it takes long."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +186,29 @@ def test_the_inputs_of_a_call_can_be_made_again(scan_path, tmp_path):
     again = workloads.fresh(case, workloads.build(case, scan_path), np.random.default_rng(int(found[1].entropy, 16)))
     for name, value in met[found[1].call].items():
         np.testing.assert_array_equal(again[name], value)
+
+
+def test_samples_that_are_not_those_of_the_calls_are_found():
+    calls_s = (1.0, 0.5, 0.1, 0.3, 0.2, 0.4)
+    right = ArmTiming(
+        implementation="batched",
+        first_call_s=1.0,
+        samples_s=(0.2, 0.3),
+        calls_per_sample=2,
+        involuntary_switches=0,
+    )
+    audit.require_samples_of_calls(right, calls_s)
+    for changed in ({"first_call_s": 0.1}, {"samples_s": (0.02, 0.03)}):
+        with pytest.raises(CaseFailed, match="not those of its calls"):
+            audit.require_samples_of_calls(msgspec.structs.replace(right, **changed), calls_s)
+
+
+def test_later_calls_are_held_against_the_server_apart_from_a_long_first_one():
+    assert "the later calls" in refused(marks(10.0, 0.2, 0.2), (10.0, 0.05, 0.05))
+
+
+def test_inputs_that_were_known_long_before_the_call_are_found():
+    calls = calls_of(marks(1.0, 1.0, between_s=2.0))
+    audit.require_prompt(calls, 0.4, "batched")
+    with pytest.raises(CaseFailed, match="before its calls began"):
+        audit.require_prompt(calls, 0.1, "batched")

@@ -18,7 +18,7 @@ from validation.run import run
 from validation.runner import LocalExecutor
 from validation.scans import materialise
 from validation.sweeps import make_case, parse_case_id, select
-from validation.timing import LONG_LOOP_PATCHES, SLOW_CALL_S
+from validation.timing import SLOW_CALL_S
 
 CASE = make_case("patch_extraction", N=64, gridsize=2, batch=740, shape=(200, 256), pattern="scan")
 QUICK = catalogue.expand("quick", SCAN, 0)
@@ -80,9 +80,7 @@ def test_a_case_without_groups_stays_as_it_is():
 
 
 def test_the_quick_loop_is_long_enough_to_be_the_one_sample_of_its_replicate():
-    case = sizing.reference_case(QUICK).case
     assert QUICK.reference_loop_s >= SLOW_CALL_S
-    assert case.batch * case.gridsize**2 >= LONG_LOOP_PATCHES
 
 
 def test_only_the_reference_case_gets_another_size():

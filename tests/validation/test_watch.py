@@ -1,3 +1,4 @@
+import gc
 import threading
 import time
 
@@ -10,6 +11,14 @@ from validation.channel import Channel
 from validation.demo_scan import write_demo_scan
 from validation.instruments import TamperedError
 from validation.watch import Watch, WrongOutputError, complete
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_child():
+    """The collector passes over what was there before, as in a child: with all of pytest it takes long."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +207,24 @@ def test_every_later_call_is_as_likely_to_be_kept(scan_path):
         kept.append(watch.kept["later"][0])
     counts = [kept.count(number) for number in (1, 2, 3)]
     assert min(counts) >= 60  # of 100 expected each; less has a chance of one in a million
+
+
+def test_a_hook_of_the_collector_never_meets_the_inputs_outside_the_clock(scan_path):
+    import sys
+
+    met = []
+
+    def hook(phase, info):
+        frame = sys._getframe(1)
+        while frame is not None:
+            met.extend(name for name in ("arguments", "inputs") if name in frame.f_locals and "started" not in met)
+            frame = frame.f_back
+
+    watch = watched(oracle.extract_patches, scan_path)
+    watch.call()
+    gc.callbacks.append(hook)
+    try:
+        watch.call()
+    finally:
+        gc.callbacks.remove(hook)
+    assert not met
