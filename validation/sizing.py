@@ -51,14 +51,14 @@ def with_groups(case: Case, groups: int) -> Case:
 
 
 def loop_s(bench: Bench, case: Case) -> float | None:
-    """Time one call of the loop at a case, the first of a process. ``None`` where the loop fails."""
+    """Time one call of the loop at a case, the second of a process. ``None`` where the loop fails."""
     bench.step("a call of the loop, for the size of the reference case")
-    protocol = msgspec.structs.replace(bench.protocol, discarded=0, samples=0)
+    protocol = msgspec.structs.replace(bench.protocol, discarded=0, samples=1)
     try:
         reply, _ = bench.ask("time", TimeReply, case=case, implementation=REFERENCE, protocol=protocol)
     except CaseFailed:  # the lines of the run tell why
         return None
-    return reply.timing.first_call_s
+    return reply.timing.samples_s[0]
 
 
 def groups_for(case: Case, call_s: Callable[[Case], float | None], shall_take_s: float, limit_bytes: int | None) -> int:
