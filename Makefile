@@ -11,12 +11,16 @@ KEEP ?= 30
 BENCH ?= yes
 RETRY ?= yes
 KILLS ?= 12
+SEED ?= $(shell date +%s)
+FUZZ_EXAMPLES ?= 100
 BASE ?= main~1
+# The tests of a file stay together, and share its servers and runs.
+TWO_WORKERS = -n 2 --dist loadfile
 BENCH_MACHINE = $(shell $(BIN)/python asv_bench/machine.py)
 bench bench-compare bench-html: export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table lint test test-slow test-both faults clean
+.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table lint check test test-slow test-both explore faults clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -62,18 +66,24 @@ lint: $(STAMP) ## style, types, and the workflows against their schema
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
+check: lint ## style, types and the tests that start no TensorFlow; in at most 90 s on two cores
+	PYTHONPATH="$(CURDIR)/tests/no_tensorflow" $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow and not tensorflow"
+
 test: lint ## style, types and the quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 
 test-both: $(STAMP) ## all quick tests with the flag off, and all again with it on
-	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest -m "not slow"
-	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest -m "not slow"
+	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
+	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 
-test-slow: $(STAMP) ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+test-slow: explore ## the tests that take minutes, and examples that nobody has met yet
+	SEED=$(SEED) $(BIN)/python -m pytest -m slow
+
+explore: $(STAMP) ## draw fresh examples for all tests that draw; SEED=number draws those of an earlier run
+	HYPOTHESIS_PROFILE=explore FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest $(TWO_WORKERS) -m hypothesis --hypothesis-seed=$(SEED)
 
 faults: $(STAMP) ## the fault suite, with its table; KILLS=200 for 200 random kills
-	KILLS=$(KILLS) $(BIN)/python -m pytest tests/faults
+	KILLS=$(KILLS) SEED=$(SEED) $(BIN)/python -m pytest tests/faults
 
 clean: ## remove caches, not the environment and no results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache build *.egg-info

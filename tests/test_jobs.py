@@ -63,7 +63,8 @@ def test_the_workflows_call_every_target_that_runs_tests():
     testing = {target for target, recipe in RECIPES.items() if "-m pytest" in recipe}
     called = {command.split()[1] for path in WORKFLOWS.glob("*.yml") for command in commands(path)}
     assert {"test", "test-slow", "test-both", "faults"} <= testing
-    assert testing - called == set()
+    # `check` is a part of `test`, and `test-slow` begins with `explore`.
+    assert testing - called == {"check", "explore"}
 
 
 def gate(folder, failing, code, *variables):

@@ -120,6 +120,7 @@ def test_cases_of_the_suite_stay_few_enough_for_three_minutes():
     assert sum(len(list(itertools.product(*params))) for params in grids) <= 32
 
 
+@pytest.mark.tensorflow
 def test_a_function_that_an_importable_module_lacks_is_na(monkeypatch):
     from asv_bench.benchmarks import implementations
 
@@ -128,6 +129,7 @@ def test_a_function_that_an_importable_module_lacks_is_na(monkeypatch):
         implementations.require("batched")
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("error", [AttributeError, ImportError, ModuleNotFoundError, NotImplementedError, OSError])
 def test_a_ptycho_that_cannot_be_imported_is_a_failure_and_not_na_whatever_it_raises(monkeypatch, error):
     from asv_bench.benchmarks import implementations
@@ -157,6 +159,7 @@ except RuntimeError as error:
 """
 
 
+@pytest.mark.tensorflow
 def test_a_first_call_ever_compiles_into_a_folder_of_its_own_and_needs_a_parent_that_compiled_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FIRST_EVER, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
@@ -190,6 +193,7 @@ IMPORTS = {
 }
 
 
+@pytest.mark.tensorflow
 def test_ptycho_is_imported_before_the_fork_only_where_that_is_harmless(tmp_path):
     for name, body in IMPORTS.items():
         package = tmp_path / name / "ptycho"
@@ -213,6 +217,7 @@ def test_ptycho_is_imported_before_the_fork_only_where_that_is_harmless(tmp_path
     assert "runs a TensorFlow operation; none is expected" in done.stderr
 
 
+@pytest.mark.tensorflow
 def test_asv_forks_from_a_process_that_has_imported_ptycho():
     program = (
         "import sys; from asv_bench.benchmarks import preload; print([name in sys.modules for name in preload.MODULES])"

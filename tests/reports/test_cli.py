@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.reports import builders as b
@@ -85,10 +84,12 @@ def test_help_answers_at_once() -> None:
     call("--help")
     times = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         assert call("--help").returncode == 0
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.5
+        after = os.times()
+        # Processor time: on a busy machine everybody waits, and that is not what is asked.
+        times.append(sum(after[2:4]) - sum(before[2:4]))
+    assert min(times) < 0.25
 
 
 def test_reports_imports_neither_validation_nor_ptycho(tmp_path: Path) -> None:

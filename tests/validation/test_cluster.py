@@ -101,6 +101,7 @@ def is_server(process):
     return False
 
 
+@pytest.mark.tensorflow
 def test_two_workers_measure_what_the_embedded_run_measures(tmp_path):
     loaded, listening = [], []
 
@@ -472,16 +473,22 @@ def test_a_worker_that_is_left_out_gets_no_more_tasks(threads_cluster):
         assert {workers.result_of(name_of_worker) for _ in range(5)} == {1}
 
 
-def test_a_worker_that_leaves_in_good_order_is_counted_for_its_task(threads_cluster):
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+def test_a_worker_that_leaves_in_good_order_is_counted_for_its_task(threads_cluster, tmp_path):
     with connect(ClusterOptions(scheduler=threads_cluster({"measure": 1}, {"measure": 1}))) as workers:
         workers.client.wait_for_workers(2)
-        future = workers.submit(time.sleep, 1.0)
+        future = workers.submit(wait_for, str(tmp_path / "go_on"))
         deadline = time.monotonic() + 60
         at = []
         while not at and time.monotonic() < deadline:
             at = [address for address, keys in workers.client.processing().items() if future.key in keys]
         assert len(at) == 1
         workers.client.retire_workers(at)
+        (tmp_path / "go_on").touch()
         assert workers.wait([future], 60.0) == [future]
         assert workers.moves(future) == 1
 

@@ -252,6 +252,7 @@ def test_the_quick_reference_case_has_a_loop_that_is_timed_as_one_whatever_the_s
     assert 1000 <= case.batch * case.gridsize**2 <= 4000
 
 
+@pytest.mark.tensorflow
 def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
     from ptycho.placement import default_chunk_size
     from validation.kernels import KERNELS
@@ -263,6 +264,7 @@ def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
     assert "outside" in {case.pattern for case in swept}
 
 
+@pytest.mark.tensorflow
 def test_full_takes_every_way_to_extract_over_several_chunks_and_a_rest(full):
     from ptycho.patches import default_chunk_size
 
