@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from validation import workloads
 from validation.bench import ORACLE, REFERENCE, Bench, CaseFailed
 from validation.compare import compare
 from validation.peaks import measure_memory
@@ -19,7 +20,7 @@ from validation.records import Case, Check, Comparison, Equivalence, Failure, Me
 from validation.sweeps import PlannedCase
 from validation.times import measure_timing
 
-# What SPEC promises for every case: absolute, with a relative tolerance of zero.
+# What SPEC promises for every case, in units of its object's largest magnitude; the relative tolerance is zero.
 ATOL = 1e-6
 
 
@@ -39,6 +40,7 @@ def _compare(bench: Bench, case: Case, expected: str, actual: str) -> Comparison
         expected_name=expected,
         actual_name=actual,
         atol=ATOL,
+        scale=workloads.scale(case, bench.scan_path),
         require_going=bench.require_going,
     )
     if found.expected_dtype != found.actual_dtype or found.expected_shape != found.actual_shape:
