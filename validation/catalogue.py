@@ -33,6 +33,16 @@ WORTH_S = 3.0
 # more than what makes a call the only sample of its replicate.
 QUICK_PIXELS = 2.5e8
 QUICK_LOOP_S = 1.1 * SLOW_CALL_S
+# Probes of the quick sweep: two of extraction, and what a call of any kernel owes to its caller.
+QUICK_PROBES = (
+    "gradient",
+    "integer_slicing",
+    "special_values",
+    "earlier_calls",
+    "inputs_unchanged",
+    "own_memory",
+    "process_state",
+)
 # Patches of a cell of the map of speedups: the loop takes a few tenths of a second.
 MAP_PATCHES = 100
 # Patches of the scaling series; the last need more memory than most machines have, and are optional.
@@ -118,8 +128,11 @@ def quick(scan: Scan, seed: int) -> Sweep:
         cases=cases,
         reference_case_id=reference.case.case_id,
         reference_loop_s=QUICK_LOOP_S,
-        probed=(_case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),),
-        probes=("gradient", "integer_slicing"),
+        probed=(
+            _case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),
+            _case("reassembly", N=32, gridsize=1, batch=30, pattern="fermat", shape=(61, 83), seed=seed),
+        ),
+        probes=QUICK_PROBES,
     )
 
 
