@@ -235,6 +235,24 @@ def _timed_cases(scan: Scan, seed: int) -> Iterator[PlannedCase]:
         yield _timed("reassembly", N=64, gridsize=1, batch=patches, pattern="scan", shape=shape, seed=seed)
 
 
+def _with_other_inputs(judged: tuple[PlannedCase, ...]) -> Iterator[PlannedCase]:
+    """Give the judged cases with another object, other patches and other positions, to be compared whole once more."""
+    for planned in judged:
+        case = planned.case
+        again = make_case(
+            case.kernel,
+            N=case.N,
+            gridsize=case.gridsize,
+            batch=case.batch,
+            pattern="fermat",
+            shape=(case.height, case.width),
+            dtype=case.dtype,
+            seed=case.seed,
+            M=case.M,
+        )
+        yield PlannedCase(case=again, with_loop=True)
+
+
 def full(scan: Scan, seed: int) -> Sweep:
     """Make the covering design, the corners, the timed cases, and the reference case of 5000 groups."""
     reference = _measured(
@@ -245,7 +263,7 @@ def full(scan: Scan, seed: int) -> Sweep:
     )
     rows = covering_rows()
     cases: dict[str, PlannedCase] = {}
-    for planned in (reference, reassembly, *_timed_cases(scan, seed)):
+    for planned in (reference, reassembly, *_with_other_inputs((reference, reassembly)), *_timed_cases(scan, seed)):
         cases.setdefault(planned.case.case_id, planned)
     timed = [planned.case for planned in cases.values() if planned.case.kernel == "patch_extraction"]
     rows += _pattern_and_dtype_with_every_N(
