@@ -19,7 +19,7 @@ from reports.page import page as make_page
 from reports.policy import read_policy
 from reports.reader import read_run
 from tests.reports import builders as b
-from tests.reports.test_history import VALUES, Made
+from tests.reports.test_history import VALUES, Made, long_history
 from tests.reports.test_outputs import HOSTILE, hostile_run, many_lines
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -258,3 +258,14 @@ def test_ten_thousand_lines_paint_within_a_second(browser: Any, tmp_path: Path) 
             "performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)[0]"
         )
         assert painted_ms < 1000
+
+
+def test_a_history_of_four_hundred_commits_opens_in_a_second(browser: Any, tmp_path: Path) -> None:
+    address = tmp_path / "history.html"
+    address.write_text(history_page(long_history(400)))
+    took = []
+    for _ in range(3):
+        with Opened(browser, address) as opened:
+            took.append(opened.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+            assert opened.errors == []
+    assert 0 < min(took) < 1000
