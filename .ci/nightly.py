@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,8 @@ STOPPED = 130
 AFTERMATH = 6
 LOCK = ".nightly.lock"
 UNFINISHED = ".nightly-unfinished"
+# What flock says where another process holds the lock; anything else is said of the file system.
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 def tell(text: str) -> None:
@@ -45,7 +48,15 @@ def locked(runs: Path) -> Iterator[int]:
     with (runs / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD:
+                code = refuse(
+                    f"{runs} must be on a file system with locks, but locking {runs / LOCK} gave: "
+                    f"{(error.strerror or str(error)).lower()}; nothing was started, since a second night could not be "
+                    "kept out. Name a local folder (make nightly RUNS=FOLDER), or have it mounted with locks (Lustre: "
+                    "-o flock; NFS: with its lock daemon)"
+                )
+                raise SystemExit(code) from None
             file.seek(0)
             owner = file.read().strip() or "unknown"
             code = refuse(f"another nightly job (process {owner}) holds {runs / LOCK}; nothing was started")

@@ -1,5 +1,6 @@
 """A night of ``make nightly`` in a clone: its verdict, its lock, what it continues and what it removes."""
 
+import errno
 import json
 import os
 import shutil
@@ -108,6 +109,32 @@ def test_a_second_night_is_refused_at_once(tmp_path, fault):
     )
     assert "the environment cannot be made (make setup ended with 1)" in fourth.stderr
     assert fourth.returncode == 2
+
+
+# Starts the night where the file system answers whoever wants a lock with the error given first.
+WITHOUT_LOCKS = """
+import fcntl, os, runpy, sys
+code, sys.argv = int(sys.argv[1]), sys.argv[2:]
+def flock(file, how):
+    raise OSError(code, os.strerror(code))
+fcntl.flock = flock
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told_as_that_and_not_as_another_night(tmp_path, code):
+    night = [runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path / "runs", "--python", "true", "--make", "true"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOCKS, str(code), *night], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    (told,) = done.stderr.splitlines()
+    assert f"{tmp_path / 'runs'} must be on a file system with locks" in told
+    assert os.strerror(code).lower() in told
+    assert "make nightly RUNS=FOLDER" in told
+    assert "another" not in told
+    assert done.stdout == ""
 
 
 def test_a_night_leaves_out_what_failed_in_an_earlier_one(tmp_path):
