@@ -97,8 +97,8 @@ def _unused(folder: Path) -> Iterator[bool]:
             if error.errno not in HELD:
                 raise InputError(
                     f"{folder} cannot be removed: nobody can tell whether it is being written, since locking "
-                    f"{folder / LOCK} gave: {(error.strerror or str(error)).lower()}; remove it by hand, or keep runs on "
-                    "a file system with locks"
+                    f"{folder / LOCK} gave: {(error.strerror or str(error)).lower()}; remove it by hand, or keep runs "
+                    "on a file system with locks"
                 ) from None
             yield False
         else:
