@@ -40,7 +40,7 @@ def main():
                 f"To have it: git fetch origin {missing[0]}:{missing[0]}"
             )
         Publish.run(config)
-    except UserError as error:
+    except (UserError, OSError) as error:
         click.echo(f"error: asv could not publish: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
 

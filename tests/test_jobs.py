@@ -1,16 +1,19 @@
 """The files that start jobs call make targets, and nothing else."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from reports.verdict import EXIT_CODES
+from tests.reports.test_history import VALUES, Made
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -138,6 +141,58 @@ def test_no_benchmark_is_nothing_to_measure():
     done = dry("bench", "BENCH=no")
     assert done.returncode == 2
     assert "BENCH=no leaves no benchmark to measure" in done.stderr
+
+
+@pytest.fixture
+def detached(tmp_path):
+    """A checkout without a branch, with a result of asv for its commit, and what `make bench-html` needs."""
+    made = Made(tmp_path)
+    made.write(5, {name: values[5] for name, values in VALUES.items()}, machine="here")
+    (tmp_path / "asv.conf.json").write_text(
+        json.dumps(
+            {"version": 1, "project": "made", "repo": ".", "branches": ["main"], "results_dir": "results",
+             "html_dir": "html", "benchmark_dir": "."}
+        )
+    )  # fmt: skip
+    made.git("checkout", "--quiet", "--detach")
+    made.git("branch", "--quiet", "-D", "main")
+    for name in ("asv_bench", "reports"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "asv_bench" / "machine.py").write_text("print('here')\n")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.installed"):
+        (tmp_path / name).touch()
+    return made
+
+
+def bench_html(folder):
+    return subprocess.run(
+        ["make", "-f", ROOT / "Makefile", "bench-html"], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+    )
+
+
+def test_a_checkout_without_the_branch_main_gets_its_site_and_its_history(detached):
+    done = bench_html(detached.folder)
+    assert done.returncode == 0, done.stderr
+    assert "note: this checkout has no branch main; the site shows HEAD." in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    site = json.loads((detached.folder / "html" / "index.json").read_text())
+    assert set(site["benchmarks"]) == set(VALUES)
+    assert detached.hashes[5] in site["revision_to_hash"].values()
+    assert "1 commits, 5 series" in done.stdout
+    assert (detached.folder / ".asv" / "history.html").is_file()
+
+
+def test_the_history_is_drawn_also_where_asv_cannot_publish_and_the_failure_stays(detached):
+    (detached.folder / "html").write_text("in the way of the folder")
+    done = bench_html(detached.folder)
+    assert done.returncode == 2
+    assert "1 commits, 5 series" in done.stdout
+    assert "Error 1" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("bench", ["yes", "no", "time_(a|b)$"])
