@@ -237,7 +237,8 @@ class Night:
             self.after("report", *reports, "build", str(folder))
             keep = ["--keep", str(self.options.keep), "--sweep", Path(self.options.sweep).stem, "--spare", str(folder)]
             self.after("removal of old runs", *reports, "prune", str(self.options.runs), *keep)
-            self.after("index", *reports, "index", str(self.options.runs))
+            nights = Path(self.options.sweep).stem
+            self.after("index", *reports, "index", str(self.options.runs), "--nights", nights)
         if self.options.bench == "no":
             asv = "asv left out (BENCH=no)"
         else:

@@ -171,7 +171,12 @@ def compare(
 
 @cli.command()
 @click.argument("folder", metavar="RUNS")
-def index(folder: str) -> None:
+@click.option("--nights", default="nightly", show_default=True, metavar="SWEEP", help="Sweep of the nights.")
+@click.option(
+    "--stale-days", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
+    help="The page warns where the newest night is older when somebody looks at it.",
+)  # fmt: skip
+def index(folder: str, nights: str, stale_days: int) -> None:
     """Write RUNS/index.html: verdict, trend and age of every run under RUNS."""
     from pathlib import Path
 
@@ -180,7 +185,7 @@ def index(folder: str) -> None:
 
     found = entries(Path(folder))
     target = Path(folder) / "index.html"
-    files.write(target, index_page(found))
+    files.write(target, index_page(found, nights=nights, stale_days=stale_days))
     for entry in found:
         click.echo(f"{entry.folder}: {entry.line}")
     click.echo(f"wrote {target}")
