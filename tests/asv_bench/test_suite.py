@@ -5,11 +5,13 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 from asv.config import Config
 
@@ -233,3 +235,54 @@ def test_every_implementation_has_its_steady_time_first_call_and_peak(measure):
     declared = re.findall(r'^    "(\w+)": ', (SUITE / "implementations.py").read_text(), re.MULTILINE)
     assert len(declared) == 8
     assert measured == set(declared)
+
+
+# Each starts a child that never ends and tells its process id, in the way of one place of the suite.
+HANGING = {
+    "a measurement in a fork": """
+import os, sys, time
+from asv_bench.benchmarks import fresh
+def hang():
+    print(os.getpid(), file=sys.stderr, flush=True)
+    time.sleep(600)
+fresh.in_fresh_process(hang)
+""",
+    "the trial of an import": """
+import os, sys, time
+from asv_bench.benchmarks import preload
+def hang():
+    print(os.getpid(), file=sys.stderr, flush=True)
+    time.sleep(600)
+preload._import = hang
+preload._is_harmless(600)
+""",
+    "an import in an interpreter of its own": """
+from asv_bench.benchmarks import preparation
+preparation._TIMED_IMPORT = "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(600)"
+run = preparation.subprocess.run
+preparation.subprocess.run = lambda *command, **options: run(*command, **{**options, "capture_output": False})
+preparation._import_s()
+""",
+}
+
+
+@pytest.mark.parametrize("name", HANGING)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_benchmark_that_is_killed_takes_its_child_along(name, how):
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING[name]], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as benchmark:
+        # TensorFlow may warn on the same stream.
+        child = psutil.Process(int(next(line for line in benchmark.stderr if line.strip().isdigit())))
+        benchmark.send_signal(how)
+        benchmark.wait(30)
+        left = psutil.wait_procs([child], timeout=10)[1]
+        for process in left:
+            process.kill()
+    assert left == []
+
+
+def test_a_child_whose_parent_was_gone_before_it_began_ends_at_once():
+    program = "from asv_bench.benchmarks import children; children.die_with(1 << 30); print('lives')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")
