@@ -4,7 +4,8 @@ Called by ``make nightly``. Needs nothing but Python: the lock is taken before t
 
 Exit codes: the gate's (0 ACCEPT, 1 REJECT, 2 bad input, 3 INCONCLUSIVE, 4 instrument failure, 5 nothing ran) or,
 where the sweep did not come to its end, the sweep's (2, 4, 5; 130 when stopped); 130 after SIGTERM, which the
-command that runs gets as well; 2 when another night is going on; 6 when the gate accepts and something after it failed.
+command that runs gets as well; 2 when another night is going on; 6 when the gate accepts and something after it failed,
+or a benchmark has vanished or fails since the last night.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +30,14 @@ STOPPED = 130
 AFTERMATH = 6
 LOCK = ".nightly.lock"
 UNFINISHED = ".nightly-unfinished"
+# The last line of the last night, for whoever tells of its failure.
+LAST = ".nightly-last"
+# Losses of a value that an earlier night has told.
+LOST = ".nightly-lost"
+# A line of `reports history`: what is lost and still is; then its benchmark.
+LOSS = re.compile(r"^((?:vanished|failing) at \w+) \S+ (.+), \S+(?: \S+)? at \w+, not since: ", re.MULTILINE)
+# What flock says where another process holds the lock; anything else is said of the file system.
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 def tell(text: str) -> None:
@@ -45,7 +56,15 @@ def locked(runs: Path) -> Iterator[int]:
     with (runs / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD:
+                code = refuse(
+                    f"{runs} must be on a file system with locks, but locking {runs / LOCK} gave: "
+                    f"{(error.strerror or str(error)).lower()}; nothing was started, since a second night could not be "
+                    "kept out. Name a local folder (make nightly RUNS=FOLDER), or have it mounted with locks (Lustre: "
+                    "-o flock; NFS: with its lock daemon)"
+                )
+                raise SystemExit(code) from None
             file.seek(0)
             owner = file.read().strip() or "unknown"
             code = refuse(f"another nightly job (process {owner}) holds {runs / LOCK}; nothing was started")
@@ -70,7 +89,8 @@ class Night:
         self.lock = lock
         self.python = options.python
         self.failed: list[str] = []
-        self.running: subprocess.Popen[bytes] | None = None
+        self.running: subprocess.Popen[str] | None = None
+        self.heard = ""
         self.terminated = False
 
     def terminate(self, *_: object) -> None:
@@ -85,23 +105,28 @@ class Night:
             tell(f"stopped by SIGTERM {when}; nothing after it was done")
             raise SystemExit(STOPPED)
 
-    def call(self, *command: str) -> int:
-        """Run a command; its exit code. Ctrl-C reaches the command, which ends by itself."""
+    def call(self, *command: str, stdout: int | None = None) -> int:
+        """Run a command; its exit code. Ctrl-C reaches the command, which ends by itself.
+
+        With ``stdout`` a pipe, what it wrote is in ``heard`` as well.
+        """
         text = " ".join(command)
         self.require_going(f"before: {text}")
         tell(f"$ {text}")
-        self.running = subprocess.Popen(command, pass_fds=(self.lock,))
+        self.running = subprocess.Popen(command, pass_fds=(self.lock,), stdout=stdout, text=True)
         if self.terminated:  # while it was started
             self.running.terminate()
-        code = self.running.wait()
+        self.heard = self.running.communicate()[0] or ""
+        code = self.running.returncode
         self.running = None
+        sys.stdout.write(self.heard)
         if code != STOPPED:  # a sweep that was stopped says so itself, and is continued
             self.require_going(f"during: {text}")
         return code if code >= 0 else 128 - code
 
-    def after(self, name: str, *command: str) -> bool:
+    def after(self, name: str, *command: str, stdout: int | None = None) -> bool:
         """Run what does not decide; its failure is told in the last line."""
-        code = self.call(*command)
+        code = self.call(*command, stdout=stdout)
         if code:
             self.failed.append(f"{name} failed ({code})")
         return code == 0
@@ -163,20 +188,47 @@ class Night:
         lines = done.stdout.strip().splitlines()
         return done.returncode, lines[-1] if lines else "no verdict"
 
-    def history(self) -> None:
+    def history(self) -> bool:
         """Measure new commits; whatever comes of it, the verdict is there already."""
         # A commit that cannot be built fails once, in the night that meets it, and not in every night after it.
-        self.after("make bench", self.options.make, "bench", "RETRY=no")
-        self.after("make bench-html", self.options.make, "bench-html")
+        only = [] if self.options.bench == "yes" else [f"BENCH={self.options.bench}"]
+        measured = self.after("make bench", self.options.make, "bench", "RETRY=no", *only)
+        drawn = self.after("make bench-html", self.options.make, "bench-html", stdout=subprocess.PIPE)
+        if drawn:
+            self.losses(LOSS.findall(self.heard))
+        return measured and drawn
+
+    def losses(self, standing: list[tuple[str, str]]) -> None:
+        """Tell in the last line what vanished or fails, unless an earlier night has; what came back is forgotten."""
+        note = self.options.runs / LOST
+        known: list[list[str]] = []
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads(note.read_text())
+        new: dict[str, list[str]] = {}
+        for what, benchmark in standing:
+            if [what, benchmark] not in known:
+                new.setdefault(what, []).append(benchmark)
+        for what, benchmarks in new.items():
+            more = f" and {len(benchmarks) - 1} more" if len(benchmarks) > 1 else ""
+            self.failed.append(f"{what}: {benchmarks[0]}{more}")
+        with contextlib.suppress(OSError):  # then the next night tells it again
+            note.write_text(json.dumps(standing))
+
+    def last(self, text: str) -> None:
+        """Tell the last line, and leave it for whoever tells of a failure."""
+        tell(text)
+        with contextlib.suppress(OSError):  # a full disk takes no verdict away
+            (self.options.runs / LAST).write_text(f"nightly: {text}\n")
 
     def go(self) -> int:
         """Do all of it; the exit code."""
         started = time.monotonic()
+        (self.options.runs / LAST).unlink(missing_ok=True)
         if code := self.call(self.options.make, "setup"):
             return refuse(f"the environment cannot be made (make setup ended with {code})")
         folder, run_code = self.sweep()
         if run_code == STOPPED:
-            tell(f"stopped; the next night continues {folder}")
+            self.last(f"stopped; the next night continues {folder}")
             return STOPPED
         gate_code, verdict = self.gate(folder)
         reports = (self.python, "-m", "reports")
@@ -185,13 +237,12 @@ class Night:
             self.after("report", *reports, "build", str(folder))
             keep = ["--keep", str(self.options.keep), "--sweep", Path(self.options.sweep).stem, "--spare", str(folder)]
             self.after("removal of old runs", *reports, "prune", str(self.options.runs), *keep)
-            self.after("index", *reports, "index", str(self.options.runs))
+            nights = Path(self.options.sweep).stem
+            self.after("index", *reports, "index", str(self.options.runs), "--nights", nights)
         if self.options.bench == "no":
             asv = "asv left out (BENCH=no)"
         else:
-            before = len(self.failed)
-            self.history()
-            asv = "asv measured" if len(self.failed) == before else "asv FAILED"
+            asv = "asv measured" if self.history() else "asv FAILED"
             if judged:
                 self.after("report with the new history", *reports, "build", str(folder))
         code = run_code or gate_code or (AFTERMATH if self.failed else 0)
@@ -199,7 +250,7 @@ class Night:
         if run_code:
             parts.insert(0, f"THE SWEEP DID NOT END ({run_code})")
         minutes = (time.monotonic() - started) / 60
-        tell(f"{'; '.join(parts)}; {folder}; {minutes:.0f} min; exit {code}")
+        self.last(f"{'; '.join(parts)}; {folder}; {minutes:.0f} min; exit {code}")
         return code
 
 
@@ -210,7 +261,7 @@ def main() -> None:
     parser.add_argument("--data", default=None, help="a scan of your own")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--keep", type=int, default=30, help="how many runs of the sweep stay")
-    parser.add_argument("--bench", choices=("yes", "no"), default="yes", help="asv over new commits")
+    parser.add_argument("--bench", default="yes", help="asv over new commits: yes, no, or a regular expression")
     parser.add_argument("--timeout", type=float, default=1800.0, help="seconds that one child may take")
     parser.add_argument("--python", required=True, help="interpreter of the environment that `make setup` makes")
     parser.add_argument("--make", default="make")

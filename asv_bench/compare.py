@@ -1,7 +1,8 @@
 """Compare two commits with ``asv continuous``, and never pass what was not compared.
 
-Exit codes: 0 nothing is slower or hungrier, 1 something is (named), 2 bad arguments, a side that failed, or
-nothing compared. A finding has to show twice: what looks worse is measured once more on both commits.
+Exit codes: 0 nothing is slower or hungrier, or both commits have the same kernels, 1 something is (named), 2 bad
+arguments, a side that failed, or nothing compared. A finding has to show twice: what looks worse is measured once
+more on both commits.
 """
 
 import os
@@ -20,6 +21,8 @@ if __package__ in (None, ""):
 SAME, WORSE, NOT_COMPARED = 0, 1, 2
 STOPPED = 130
 FOLDER = Path(".asv", "compare")
+# What a commit's kernels are made of: the sources, and what says how they are built.
+KERNELS = ("ptycho", "pyproject.toml")
 
 
 class CannotCompareError(Exception):
@@ -36,6 +39,17 @@ def _commit(name):
             f"a commit of this repository is expected, got {name!r}; in a shallow clone run git fetch --unshallow"
         )
     return found.stdout.strip()
+
+
+def has_same_kernels(base, head):
+    """Whether both commits have the same `KERNELS`, by the digests that git itself keeps."""
+
+    def digests(commit):
+        names = [f"{commit}:{name}" for name in KERNELS]
+        done = subprocess.run(["git", "rev-parse", *names], cwd=ROOT, capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else None
+
+    return digests(base) is not None and digests(base) == digests(head)
 
 
 def _measure(config, commits, machine, patterns):
@@ -75,8 +89,10 @@ def _measure(config, commits, machine, patterns):
     return sides
 
 
-def compare(base, head, machine, patterns=()):
+def compare(base, head, machine, patterns=(), same=False):
     """Measure two commits and return the `asv_bench.judge.Comparison`; what is worse has shown twice.
+
+    Commits with the same kernels are measured only if ``same`` says so; else the answer is None.
 
     Raises
     ------
@@ -93,6 +109,8 @@ def compare(base, head, machine, patterns=()):
     commits = _commit(base), _commit(head)
     if commits[0] == commits[1]:
         raise CannotCompareError(f"two different commits are expected, but {base} and {head} are both {commits[0][:8]}")
+    if not same and has_same_kernels(*commits):
+        return None
     os.chdir(ROOT)
     log.enable()
     config = Config.load("asv.conf.json")
@@ -133,6 +151,33 @@ def report(result):
     return lines, WORSE if result.worse else SAME
 
 
+def table(result, lines):
+    """Markdown for a pull request: the last line as a heading, and a row for each finding and failure."""
+    rows = [
+        (title, finding.name, f"{finding.base:.4g}", f"{finding.head:.4g} {finding.unit}", f"{finding.ratio:.2f}x")
+        for title, findings in (("✗ worse", result.worse), ("✓ better", result.better))
+        for finding in findings
+    ]
+    rows += [("✗ failed", name, "", "", "") for name in result.failed]
+    rows += [("✗ vanished", name, "measured", "n/a", "") for name in result.vanished]
+    made = ["### bench-compare", "", lines[-1], ""]
+    if rows:
+        made += ["| change | benchmark | base | head | ratio |", "|---|---|---|---|---|"]
+        made += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join([*made, ""])
+
+
+def _tell(lines, markdown):
+    """Print the lines; leave the table in `FOLDER`, and in the summary of a job of GitHub Actions."""
+    click.echo("\n".join(lines))
+    target = ROOT / FOLDER / "summary.md"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(markdown)
+    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with open(step, "a") as file:
+            file.write(markdown)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("base")
 @click.argument("head", default="HEAD")
@@ -145,11 +190,12 @@ def report(result):
     help="Only benchmarks whose name with parameters matches.",
 )
 @click.option("--machine", metavar="NAME", help="Name of this machine; by default its processor and cores.")
-def main(base, head, patterns, machine):
+@click.option("--same", is_flag=True, help="Measure also where both commits have the same kernels.")
+def main(base, head, patterns, machine, same):
     """Measure the commits BASE and HEAD and say what became slower or hungrier.
 
-    Commits are measured, not the working tree. Exit codes: 0 nothing worse, 1 something worse, 2 not compared,
-    130 stopped.
+    Commits are measured, not the working tree; those with the same kernels (ptycho and pyproject.toml) are not.
+    Exit codes: 0 nothing worse, 1 something worse, 2 not compared, 130 stopped.
     """
     from asv_bench.machine import machine_name
 
@@ -157,7 +203,14 @@ def main(base, head, patterns, machine):
     if dirty.stdout.strip():
         click.echo("note: ptycho has changes that are not committed; they are not measured", err=True)
     try:
-        lines, code = report(compare(base, head, machine or machine_name(), patterns))
+        result = compare(base, head, machine or machine_name(), patterns, same)
+        if result is None:
+            told = f"{base} and {head} have the same {' and '.join(KERNELS)}: nothing to measure"
+            lines, code, markdown = [told], SAME, f"### bench-compare\n\n{told}\n"
+        else:
+            lines, code = report(result)
+            markdown = table(result, lines)
+        _tell(lines, markdown)
     except CannotCompareError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(NOT_COMPARED)
@@ -167,7 +220,6 @@ def main(base, head, patterns, machine):
     except Exception as error:  # a crash of the tool is no statement about the commits; 1 would be one
         click.echo(f"error: {type(error).__name__}: {' '.join(str(error).split())}", err=True)
         sys.exit(NOT_COMPARED)
-    click.echo("\n".join(lines))
     sys.exit(code)
 
 

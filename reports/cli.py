@@ -55,10 +55,15 @@ def _write_verdict(verdict: Verdict, folder: Path) -> None:
     files.write(folder / "junit.xml", machine_formats.junit(verdict))
     files.write(folder / "badge.svg", machine_formats.badge(verdict))
     files.write(folder / "summary.md", texts.step_summary(verdict))
+    _add_to_step_summary(texts.step_summary(verdict))
+
+
+def _add_to_step_summary(text: str) -> None:
+    """Add to the summary of a job of GitHub Actions, where this is one."""
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
             with open(step, "a", encoding="utf-8") as file:
-                file.write(texts.step_summary(verdict))
+                file.write(text)
         except OSError as error:
             raise InputError(f"GITHUB_STEP_SUMMARY {step} cannot be written: {error.strerror or error}") from None
 
@@ -130,18 +135,48 @@ def build(folder: str, policy: str | None, machine: str | None, results: str | N
 @click.argument("after", metavar="B")
 @click.option("--machine-a", metavar="FINGERPRINT", help="Machine class of A, where it has several.")
 @click.option("--machine-b", metavar="FINGERPRINT", help="Machine class of B, where it has several.")
-def compare(before: str, after: str, machine_a: str | None, machine_b: str | None) -> None:
-    """Tell what got better or worse beyond noise from run A to run B."""
+@click.option("--json", "as_json", is_flag=True, help="Write the comparison as JSON, all figures included.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Write the table of a pull request.")
+@click.pass_context
+def compare(
+    context: click.Context,
+    before: str,
+    after: str,
+    machine_a: str | None,
+    machine_b: str | None,
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    """Tell what got better or worse beyond noise from run A to run B.
+
+    The table also goes to GITHUB_STEP_SUMMARY. Exit codes: 0 nothing got worse, 1 something did, 2 bad input,
+    3 undecided: other scans, an instrument that failed, no figure in both, or B lacks what A has.
+    """
+    import msgspec
+
     from reports import comparison
     from reports.policy import read_policy
 
+    if as_json and as_markdown:
+        raise InputError("--json and --markdown exclude each other")
     old, new = _judged(before, None, machine_a), _judged(after, None, machine_b)
-    click.echo(comparison.told(old, new, comparison.compare(old[0], new[0], read_policy())))
+    found = comparison.judge(old, new, read_policy())
+    _add_to_step_summary(comparison.markdown(found))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)))
+    else:
+        click.echo(comparison.markdown(found) if as_markdown else comparison.told(found))
+    context.exit(found.exit_code)
 
 
 @cli.command()
 @click.argument("folder", metavar="RUNS")
-def index(folder: str) -> None:
+@click.option("--nights", default="nightly", show_default=True, metavar="SWEEP", help="Sweep of the nights.")
+@click.option(
+    "--stale-days", type=click.IntRange(min=1), default=2, show_default=True, metavar="N",
+    help="The page warns where the newest night is older when somebody looks at it.",
+)  # fmt: skip
+def index(folder: str, nights: str, stale_days: int) -> None:
     """Write RUNS/index.html: verdict, trend and age of every run under RUNS."""
     from pathlib import Path
 
@@ -150,7 +185,7 @@ def index(folder: str) -> None:
 
     found = entries(Path(folder))
     target = Path(folder) / "index.html"
-    files.write(target, index_page(found))
+    files.write(target, index_page(found, nights=nights, stale_days=stale_days))
     for entry in found:
         click.echo(f"{entry.folder}: {entry.line}")
     click.echo(f"wrote {target}")

@@ -110,6 +110,8 @@ def comparison_fault(found: Comparison, atol: float) -> str | None:
     """
     if found.atol > atol:
         return f"was judged by a tolerance of {found.atol:g} where {atol:g} is promised"
+    if not 0.0 < found.scale < math.inf:
+        return f"was judged in units of {found.scale:g}, which is no scale"
     if found.expected_shape != found.actual_shape:
         return f"has shape {found.actual_shape} where {found.expected_shape} is expected"
     if found.expected_dtype != found.actual_dtype:
@@ -117,10 +119,11 @@ def comparison_fault(found: Comparison, atol: float) -> str | None:
     if found.nan_count or found.inf_count:
         return f"holds {found.nan_count} NaN and {found.inf_count} Inf"
     error = found.max_abs_error
+    of_scale = "" if found.scale == 1.0 else f" of {found.scale:.3g}"
     if error is None:
         return "has no largest error on record" if found.elements else None
     if not (math.isfinite(error) and error <= found.atol):
-        return f"differs by {error:.3g} where {found.atol:g} is allowed"
+        return f"differs by {error:.3g}{of_scale} where {found.atol:g} is allowed"
     return None if found.passed else "did not pass the comparison of the run"
 
 

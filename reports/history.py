@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).with_name("assets")
 CONFIG = Path("asv.conf.json")
+# The table of values has the newest commits of a long history.
+MOST_COLUMNS = 60
 
 
 def _cell(point: Point, unit: str) -> str:
@@ -26,7 +28,7 @@ def _render(template: str, history: History) -> str:
 
     from reports.history_plots import draw
     from reports.history_results import amount
-    from reports.history_steps import changes
+    from reports.history_steps import changes, losses
     from reports.page import content_security_policy
 
     environment = jinja2.Environment(
@@ -37,6 +39,8 @@ def _render(template: str, history: History) -> str:
     return environment.get_template(template).render(
         history=history,
         changes=changes(history),
+        losses=losses(history),
+        first=max(0, len(history.commits) - MOST_COLUMNS),
         plots=draw(history),
         counts={
             state: sum(point.state == state for point in points) for state in ("measured", "failed", "n/a", "not run")
@@ -116,13 +120,13 @@ def section_or_reason(results: Path | None) -> tuple[str, str]:
     help="The page to write.",
 )  # fmt: skip
 def history(config: Path, branch: str, machine: str | None, environment: str | None, output: Path) -> None:
-    """Draw asv's results over the commits, and name the commits that changed a level.
+    """Draw asv's results over the commits, and name the commits that changed a level or lost a value.
 
     Exit codes: 0 the page is written, 2 bad input (no results, several machines to choose from).
     """
     from reports import files
     from reports.history_results import amount, read_history
-    from reports.history_steps import changes
+    from reports.history_steps import changes, losses
 
     read = read_history(config, branch, machine, environment)
     files.write(output, history_page(read))
@@ -131,7 +135,13 @@ def history(config: Path, branch: str, machine: str | None, environment: str | N
         click.echo(
             f"{commit.hash[:8]} {commit.author_date[:10]} {'worse' if change.ratio > 1 else 'better'} "
             f"{amount(change.before, unit)} -> {amount(change.after, unit)} ({change.ratio:.3g}x) "
-            f"{change.series.label}, held for {change.held} commit{'s' * (change.held != 1)}: {commit.subject}"
+            f"{change.series.label}, held for {change.held} commit{'s' * (change.held != 1)}: {commit.told}"
+        )
+    for loss in losses(read):
+        since = f"back at {loss.back.hash[:8]}" if loss.back else "not since"
+        click.echo(
+            f"{loss.told} {loss.commit.author_date[:10]} {loss.series.label}, "
+            f"{amount(loss.value, loss.series.unit)} at {loss.last.hash[:8]}, {since}: {loss.commit.told}"
         )
     failed = [
         f"{commit.hash[:8]} failed {series.label}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,10 @@ _LOOKS = (
     (LIMIT, "P", ":"), (CANDIDATE, "X", ":"), (REFERENCE, "*", ":"),
 )  # fmt: skip
 _FACTOR_HEIGHT = 10.0  # points
+# A history of more commits is drawn without raw samples, and with markers for about as many of them.
+_MOST_MARKERS = 50
+# A text alternative of more commits is a summary.
+_MOST_IN_WORDS = 12
 _KINDS = {
     "speedup": ("Speedup over the loop", "times faster"),
     "steady": ("Steady time of a call", "time"),
@@ -81,12 +86,17 @@ def _draw(axes: Axes, number: int, series: Series, marked: list[tuple[int, float
     """Draw one series; return the factors of its changes, which find their places when the limits are known."""
     color, marker, style = _LOOKS[number]
     shown = [(at, point) for at, point in enumerate(series.points) if point.value is not None]
-    for at, point in shown:
-        axes.plot([at] * len(point.samples), point.samples, ".", color=color, markersize=2.5, alpha=0.5, zorder=1.5)
+    every = math.ceil(len(series.points) / _MOST_MARKERS)
+    if every == 1:
+        samples = [(at, sample) for at, point in shown for sample in point.samples]
+        axes.plot(
+            [at for at, _ in samples], [sample for _, sample in samples], ".", color=color, markersize=2.5, alpha=0.5,
+            zorder=1.5,
+        )  # fmt: skip
     name = series.benchmark.rpartition(".")[2].removeprefix("time_").removeprefix("track_")
     axes.plot(
         [at for at, _ in shown], [point.value or math.nan for _, point in shown], style, color=color, marker=marker,
-        markeredgecolor=PAPER, label=f"{name} ({series.params})",
+        markevery=every, markeredgecolor=PAPER, label=f"{name} ({series.params})",
     )  # fmt: skip
     factors = []
     for at, before, after in marked:
@@ -117,14 +127,26 @@ def _write(figure: Figure, axes: Axes, factors: list[_Factor]) -> None:
 
 
 def _draw_without_value(axes: Axes, number: int, series: Series) -> None:
-    """Mark failures and n/a below the axis, each with its word; a row per series."""
-    for at, point in enumerate(series.points):
-        if point.state in ("failed", "n/a"):
-            axes.annotate(
-                "✗ failed" if point.state == "failed" else "n/a", (at, 0.0), (0, 4 + 9 * number),
-                xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", fontsize=7,
-                color=_LOOKS[number][0], fontweight="bold" if point.state == "failed" else "normal",
+    """Mark failures and n/a below the axis, a row per series: each stretch of commits is a line with its word."""
+    from matplotlib.transforms import ScaledTranslation
+
+    for state, stretch in itertools.groupby(enumerate(series.points), key=lambda one: one[1].state):
+        places = [at for at, _ in stretch]
+        if state not in ("failed", "n/a"):
+            continue
+        low, color = 4 + 9 * number, _LOOKS[number][0]
+        if len(places) > 1:
+            raised = ScaledTranslation(0, (low + 2) / 72, axes.figure.dpi_scale_trans)
+            axes.plot(
+                [places[0] - 0.3, places[-1] + 0.3], [0, 0], color=color, linewidth=0.8,
+                transform=axes.get_xaxis_transform() + raised,
             )  # fmt: skip
+        axes.annotate(
+            "✗ failed" if state == "failed" else "n/a", (statistics.mean(places), 0.0), (0, low),
+            xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", fontsize=7, color=color,
+            fontweight="bold" if state == "failed" else "normal",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
 
 
 def _plot(history: History, kind: str, module: str) -> Plot | None:
@@ -170,20 +192,35 @@ def _plot(history: History, kind: str, module: str) -> Plot | None:
         figure.legend(loc="outside lower center", ncols=1, fontsize=8)
         _write(figure, axes, factors)
         svg = to_svg(figure, f"history-{module}-{kind}")
+    samples = "small dots: raw samples where asv keeps them; " if count <= _MOST_MARKERS else ""
+    marks = "Mark" if count <= _MOST_MARKERS else "Line, with a mark here and there"
     return Plot(
         name=f"history-{module}-{kind}",
         title=f"{title}: {module.replace('_', ' ')}",
-        caption="Mark: median or the value tracked; small dots: raw samples where asv keeps them; ring: change of "
-        "level, with its factor. ✗ failed; n/a: the function did not exist.",
+        caption=f"{marks}: median or the value tracked; {samples}ring: change of level, with its factor. "
+        "✗ failed; n/a: the function did not exist.",
         description="; ".join(_in_words(series, kind) for series in chosen),
         svg=svg,
     )
 
 
 def _in_words(series: Series, kind: str) -> str:
+    """Tell all values of a short history; of a long one the first, last, least and largest, and what has none."""
     drawn = _inverted(series) if kind == "speedup" else series
-    values = [f"{point.value:.3g}" if point.value is not None else point.state for point in drawn.points]
-    return f"{series.benchmark.rpartition('.')[2]} ({series.params}): {', '.join(values)}"
+    name = f"{series.benchmark.rpartition('.')[2]} ({series.params})"
+    if len(drawn.points) <= _MOST_IN_WORDS:
+        values = [f"{point.value:.3g}" if point.value is not None else point.state for point in drawn.points]
+        return f"{name}: {', '.join(values)}"
+    measured = [point.value for point in drawn.points if point.value is not None]
+    told = [f"{len(measured)} of {len(drawn.points)} commits measured"]
+    if measured:
+        told.append(
+            f"first {measured[0]:.3g}, last {measured[-1]:.3g}, least {min(measured):.3g}, largest {max(measured):.3g}"
+        )
+    told.append(f"{len(steps(series))} changes of level")
+    states = [point.state for point in drawn.points]
+    told += [f"{states.count(state)} {state}" for state in ("failed", "n/a", "not run") if state in states]
+    return f"{name}: {', '.join(told)}"
 
 
 def draw(history: History) -> list[Plot]:

@@ -13,6 +13,7 @@ import msgspec
 from reports.errors import InputError
 
 State = Literal["measured", "failed", "n/a", "not run"]
+_MERGED_TOLD = 3
 
 
 class NoResultsError(InputError):
@@ -20,11 +21,24 @@ class NoResultsError(InputError):
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """A commit; ``author_date`` is ISO 8601."""
+    """A commit of the main line; ``author_date`` is ISO 8601.
+
+    A merge has in ``merged`` what it brought to the main line, newest first, each as hash and subject.
+    """
 
     hash: str
     author_date: str
     subject: str
+    merged: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The subject; of a merge also what it merged, at most three of it."""
+        if not self.merged:
+            return self.subject
+        more = f"; and {len(self.merged) - _MERGED_TOLD} more" if len(self.merged) > _MERGED_TOLD else ""
+        count = f"{len(self.merged)} commit{'s' * (len(self.merged) != 1)}"
+        return f"{self.subject} (merge of {count}: {'; '.join(self.merged[:_MERGED_TOLD])}{more})"
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,16 +83,47 @@ def amount(value: float, unit: str) -> str:
 
 
 def _commits(root: Path, branch: str) -> list[Commit]:
-    """List the commits of a branch, oldest first."""
+    """List the main line of a branch (the first parents of its tip), oldest first.
+
+    A level changes on the main line where a merge brings the change, not at the commits of the side branch, which
+    the graph does not order against those of the main line.
+    """
     done = subprocess.run(
-        ["git", "log", "--topo-order", "--reverse", "--format=%H%x00%aI%x00%s", "--end-of-options", branch, "--"],
+        ["git", "log", "--topo-order", "--format=%H%x00%P%x00%aI%x00%s", "--end-of-options", branch, "--"],
         cwd=root, capture_output=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
     if done.returncode:
         raise InputError(f"--branch must name a commit or branch of {root}, got {branch!r}")
     # Not splitlines: a subject may hold any other character that ends a line somewhere.
     fields = (line.split("\0") for line in done.stdout.split("\n") if line)
-    return [Commit(hash=name, author_date=date, subject=subject) for name, date, subject in fields]
+    log = {name: (parents.split(), date, subject) for name, parents, date, subject in fields}
+    rank = {name: place for place, name in enumerate(log)}
+    main_line = []
+    name = next(iter(log), None)
+    while name in log:  # a shallow clone ends at a parent that it does not have
+        main_line.append(name)
+        name = next(iter(log[name][0]), None)
+    reached: set[str] = set()
+    found = []
+    for name in reversed(main_line):
+        brought, to_visit = [], [name]
+        while to_visit:
+            visited = to_visit.pop()
+            if visited in log and visited not in reached:
+                reached.add(visited)
+                brought.append(visited)
+                to_visit += log[visited][0]
+        parents, date, subject = log[name]
+        merged = sorted((other for other in brought if other != name), key=rank.__getitem__) if len(parents) > 1 else []
+        found.append(
+            Commit(
+                hash=name,
+                author_date=date,
+                subject=subject,
+                merged=tuple(f"{other[:8]} {log[other][2]}" for other in merged),
+            )
+        )
+    return found
 
 
 def _chosen(what: str, option: str, names: list[str], wanted: str | None) -> str:
@@ -140,7 +185,7 @@ def read_history(
     config_path : Path
         ``asv.conf.json``; its folder is the repository.
     branch : str
-        Whose commits are the history.
+        Whose main line (first parents) is the history.
     machine, environment : str, optional
         By default the only machine, and the environment that was measured last.
     results : Path, optional

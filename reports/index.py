@@ -13,11 +13,14 @@ from reports.context_plots import Point, trend
 from reports.errors import InputError
 from reports.evidence import moment
 from reports.gate import judge
-from reports.page import age, content_security_policy, style, templates
+from reports.page import ASSETS, content_security_policy, style, templates
 from reports.policy import read_policy
 from reports.reader import MANIFEST, read_manifest, read_run
 from reports.records import Run
 from reports.texts import plain
+
+# One night may be missed; where the second is as well, nights have stopped.
+STALE_DAYS = 2
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +97,47 @@ def entries(runs: Path) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda item: moment(item.created_at), reverse=True))
 
 
-def index_page(found: tuple[Entry, ...], now: datetime.datetime | None = None) -> str:
-    """Make the page of all runs; the trend is that of runs that are not provisional, if there are any."""
+def _utc(created_at: str) -> datetime.datetime | None:
+    """Read a date, in UTC; ``None`` where it is none."""
+    found = moment(created_at).astimezone(datetime.timezone.utc)
+    return found if found.year > 1 else None
+
+
+def _date(created_at: str) -> str:
+    """Date and minute in UTC; as it stands where it cannot be read."""
+    at = _utc(created_at)
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else created_at
+
+
+def _stamp(created_at: str) -> str:
+    """Give a date as scripts read it; empty where it cannot be read."""
+    at = _utc(created_at)
+    return at.isoformat() if at else ""
+
+
+def index_page(
+    found: tuple[Entry, ...],
+    now: datetime.datetime | None = None,
+    *,
+    nights: str = "nightly",
+    stale_days: int = STALE_DAYS,
+) -> str:
+    """Make the page of all runs; the trend is that of runs that are not provisional, if there are any.
+
+    Dates stand in the page, ages do not: a script counts them by the clock of whoever looks, and warns where the newest
+    night is too old. Without scripts the page says by when the next night is due.
+
+    Parameters
+    ----------
+    found : tuple of Entry
+        Newest first, as `entries` gives them.
+    now : datetime, optional
+        When the page is made.
+    nights : str
+        Sweep of the nights.
+    stale_days : int
+        How old the newest night may become before nights have stopped, days.
+    """
     from markupsafe import Markup
 
     now = now or datetime.datetime.now(datetime.timezone.utc)
@@ -110,13 +152,24 @@ def index_page(found: tuple[Entry, ...], now: datetime.datetime | None = None) -
         for entry in (serious or found)
         if entry.speedup is not None
     ]
+    night = next((entry.created_at for entry in found if entry.sweep == nights and _utc(entry.created_at)), "")
+    due = moment(night) + datetime.timedelta(days=stale_days) if night else now
+    script = (ASSETS / "index.js").read_text(encoding="utf-8")
     return (
         templates()
         .get_template("index.html.jinja")
         .render(
-            entries=[(entry, age(entry.created_at, now)) for entry in found],
+            entries=found,
+            date=_date,
+            stamp=_stamp,
+            made=now.isoformat(),
+            night=night,
+            nights=nights,
+            stale_days=stale_days,
+            due=due.isoformat(),
             plot=trend(points, read_policy(), "Speedup of the runs"),
-            csp=content_security_policy(),
+            csp=content_security_policy(script),
+            script=Markup(script),
             style=Markup(style()),
             markup=Markup,
         )

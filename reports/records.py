@@ -65,7 +65,7 @@ class Provenance(Read, frozen=True, kw_only=True):
 
 
 class Comparison(Read, frozen=True, kw_only=True):
-    """How far ``actual`` is from ``expected``."""
+    """How far ``actual`` is from ``expected``; error and tolerance are in units of ``scale``."""
 
     expected: str
     actual: str
@@ -82,6 +82,7 @@ class Comparison(Read, frozen=True, kw_only=True):
     worst_index: tuple[int, ...] | None
     nan_count: int
     inf_count: int
+    scale: float = 1.0
 
 
 class Equivalence(Read, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from reports.reader import MANIFEST, read_manifest
 
 LOCK = "lock"  # of the run folder; who writes a run holds it
 DOOMED = ".pruned-"
+# What flock says where another process holds the lock; anything else is said of the file system.
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 def prune(runs: Path, keep: int, *, sweep: str = "nightly", spare: Path | None = None) -> tuple[str, ...]:
@@ -41,7 +44,7 @@ def prune(runs: Path, keep: int, *, sweep: str = "nightly", spare: Path | None =
     Raises
     ------
     InputError
-        If there is no such folder, or a run cannot be removed.
+        If there is no such folder, a run cannot be removed, or the file system has no locks.
     """
     if keep < 1:
         raise InputError(f"--keep must be at least 1, got {keep}")
@@ -90,7 +93,13 @@ def _unused(folder: Path) -> Iterator[bool]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in HELD:
+                raise InputError(
+                    f"{folder} cannot be removed: nobody can tell whether it is being written, since locking "
+                    f"{folder / LOCK} gave: {(error.strerror or str(error)).lower()}; remove it by hand, or keep runs "
+                    "on a file system with locks"
+                ) from None
             yield False
         else:
             yield True

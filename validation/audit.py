@@ -145,14 +145,14 @@ def check_parts(
     said = {part.which: part.call for part in told.kept}
     if said != wanted:
         raise _failure("tampered", f"{arm} kept parts of calls {said}, not those that were drawn: {wanted}", arm)
-    audits = []
+    audits, scale = [], workloads.scale(case, scan_path)
     try:
         with path.open("rb") as file:
             for part in told.kept:
                 actual = np.load(file, allow_pickle=False)
                 call = calls[part.call]
                 expected, _ = expected_part(case, scan_path, call.inputs, call.choice, part.which == "later")
-                found = compare(expected, actual, expected_name="oracle", actual_name=arm, atol=atol)
+                found = compare(expected, actual, expected_name="oracle", actual_name=arm, atol=atol, scale=scale)
                 audits.append(Audit(call=part.call, entropy=call.inputs, comparison=found))
     except (OSError, ValueError, EOFError) as error:
         raise _failure("wrong_output", f"what {arm} kept of its results cannot be read: {error}", arm) from None

@@ -33,6 +33,16 @@ WORTH_S = 3.0
 # more than what makes a call the only sample of its replicate.
 QUICK_PIXELS = 2.5e8
 QUICK_LOOP_S = 1.1 * SLOW_CALL_S
+# Probes of the quick sweep: two of extraction, and what a call of any kernel owes to its caller.
+QUICK_PROBES = (
+    "gradient",
+    "integer_slicing",
+    "special_values",
+    "earlier_calls",
+    "inputs_unchanged",
+    "own_memory",
+    "process_state",
+)
 # Patches of a cell of the map of speedups: the loop takes a few tenths of a second.
 MAP_PATCHES = 100
 # Patches of the scaling series; the last need more memory than most machines have, and are optional.
@@ -118,8 +128,11 @@ def quick(scan: Scan, seed: int) -> Sweep:
         cases=cases,
         reference_case_id=reference.case.case_id,
         reference_loop_s=QUICK_LOOP_S,
-        probed=(_case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),),
-        probes=("gradient", "integer_slicing"),
+        probed=(
+            _case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),
+            _case("reassembly", N=32, gridsize=1, batch=30, pattern="fermat", shape=(61, 83), seed=seed),
+        ),
+        probes=QUICK_PROBES,
     )
 
 
@@ -222,6 +235,24 @@ def _timed_cases(scan: Scan, seed: int) -> Iterator[PlannedCase]:
         yield _timed("reassembly", N=64, gridsize=1, batch=patches, pattern="scan", shape=shape, seed=seed)
 
 
+def _with_other_inputs(judged: tuple[PlannedCase, ...]) -> Iterator[PlannedCase]:
+    """Give the judged cases with another object, other patches and other positions, to be compared whole once more."""
+    for planned in judged:
+        case = planned.case
+        again = make_case(
+            case.kernel,
+            N=case.N,
+            gridsize=case.gridsize,
+            batch=case.batch,
+            pattern="fermat",
+            shape=(case.height, case.width),
+            dtype=case.dtype,
+            seed=case.seed,
+            M=case.M,
+        )
+        yield PlannedCase(case=again, with_loop=True)
+
+
 def full(scan: Scan, seed: int) -> Sweep:
     """Make the covering design, the corners, the timed cases, and the reference case of 5000 groups."""
     reference = _measured(
@@ -232,7 +263,7 @@ def full(scan: Scan, seed: int) -> Sweep:
     )
     rows = covering_rows()
     cases: dict[str, PlannedCase] = {}
-    for planned in (reference, reassembly, *_timed_cases(scan, seed)):
+    for planned in (reference, reassembly, *_with_other_inputs((reference, reassembly)), *_timed_cases(scan, seed)):
         cases.setdefault(planned.case.case_id, planned)
     timed = [planned.case for planned in cases.values() if planned.case.kernel == "patch_extraction"]
     rows += _pattern_and_dtype_with_every_N(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import importlib
+import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,9 @@ from validation.declaration import ClusterOptions
 from validation.errors import InstrumentError, UsageError
 
 CONNECT_TIMEOUT_S = 30.0
+# A look at the workers that cannot be right is followed by another, this many times in all.
+_LOOKS = 20
+_LOOK_AGAIN_S = 0.2
 Result = TypeVar("Result")
 
 
@@ -36,25 +40,38 @@ class Workers:
         self.client = client
         self.wait_s = wait_s
         self._station: str | None = None
-        self._seen_at = time.monotonic()
+        self._missing_since: float | None = time.monotonic()
         self._ready: set[str] = set()
         self._left_out: set[str] = set()
         self._meant_for: dict[str, set[str]] = {}
         self._moves: collections.Counter[Any] = collections.Counter()
 
     def _known(self) -> dict[str, Any]:
-        """Give what the scheduler knows of all workers, by their addresses."""
+        """Give what the scheduler knows of all workers, by their addresses.
+
+        Some versions of Dask describe five workers unless asked for all, and refresh the client's answer from another
+        thread with fewer, or none. The number that comes with an answer is of all workers: an answer that describes
+        fewer is asked for anew.
+        """
+        ask = self.client.scheduler_info
+        everyone = {"n_workers": -1} if "n_workers" in inspect.signature(ask).parameters else {}
         why = "its connection is closed"
-        found: dict[str, Any] | None = None
-        try:
-            found = self.client.scheduler_info().get("workers")  # empty once the client has given up
-        except OSError as error:
-            why = str(error)
-        if found is None:
-            raise InstrumentError(
-                f"the scheduler of the cluster was lost ({why}); what was measured is kept, continue with --resume"
-            )
-        return found
+        for _ in range(_LOOKS):
+            try:
+                told = ask(**everyone)
+            except OSError as error:
+                why = str(error)
+                break
+            found: dict[str, Any] | None = told.get("workers")  # empty once the client has given up
+            if found is None:
+                break
+            if len(found) >= told.get("n_workers", len(found)):
+                return found
+            why = f"it describes {len(found)} of {told['n_workers']} workers"
+            time.sleep(_LOOK_AGAIN_S)
+        raise InstrumentError(
+            f"the scheduler of the cluster was lost ({why}); what was measured is kept, continue with --resume"
+        )
 
     def all(self) -> dict[str, float]:
         """Addresses of all workers, and how much of the resource each offers."""
@@ -68,10 +85,17 @@ class Workers:
         InstrumentError
             If there was none for too long.
         """
-        self._ready = {address for address, offered in self.all().items() if offered > 0} - self._left_out
+        self._ready = self._measuring()
         if self._ready:
-            self._seen_at = time.monotonic()
-        elif time.monotonic() - self._seen_at > self.wait_s:
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = time.monotonic()
+        if self._missing_since is not None and time.monotonic() - self._missing_since > self.wait_s:
+            time.sleep(_LOOK_AGAIN_S)  # nothing ends at one look
+            self._ready = self._measuring()
+            if self._ready:
+                self._missing_since = None
+                return len(self._ready)
             left_out = (
                 f" and reads right ({len(self._left_out)} left out: their calibration failed)" if self._left_out else ""
             )
@@ -80,6 +104,10 @@ class Workers:
                 "(--worker-wait); what was measured is kept, continue with --resume"
             )
         return len(self._ready)
+
+    def _measuring(self) -> set[str]:
+        """Addresses of the workers that offer the resource and were not left out."""
+        return {address for address, offered in self.all().items() if offered > 0} - self._left_out
 
     def leave_out(self, name: str | int) -> None:
         """Hand no more tasks to the worker that has this name now; one that takes its place is another worker."""
@@ -113,6 +141,7 @@ class Workers:
         """
         deadline = time.monotonic() + self.wait_s
         known: dict[str, Greeting] = {}
+        late = False
         while True:
             offers = self.all()
             for address, offered in offers.items():
@@ -137,9 +166,10 @@ class Workers:
             if ready and not known:
                 raise InstrumentError(f"no worker answered: {'; '.join(map(repr, answers.values()))}")
             classes = {greeting.origin.machine.fingerprint for greeting in known.values()}
-            if wanted in classes or (wanted is None and classes) or time.monotonic() > deadline:
+            if wanted in classes or (wanted is None and classes) or late:
                 break
-            time.sleep(0.2)
+            late = time.monotonic() > deadline  # then one more look
+            time.sleep(_LOOK_AGAIN_S)
         if not offers:
             raise UsageError(f"the cluster must have a worker, but none came within {self.wait_s:g} s")
         if not ready:
@@ -147,7 +177,7 @@ class Workers:
                 f"a worker must offer the resource {RESOURCE}=1 to take cases, but none of {len(offers)} does; start "
                 f"workers with: dask worker ADDRESS --nthreads 1 --resources {RESOURCE}=1"
             )
-        self._seen_at = time.monotonic()
+        self._missing_since = None
         return list(known.values())
 
     def station(self, station: Station) -> None:

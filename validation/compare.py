@@ -96,6 +96,7 @@ def compare(
     expected_name: str,
     actual_name: str,
     atol: float,
+    scale: float = 1.0,
     require_going: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Compare two outputs.
@@ -107,7 +108,9 @@ def compare(
     expected_name, actual_name : str
         Implementations that made them.
     atol : float
-        Largest absolute difference that passes, in units of the object; the relative tolerance is zero.
+        Largest absolute difference that passes, in units of ``scale``; the relative tolerance is zero.
+    scale : float
+        Largest magnitude of the object. Differences are told in its units.
     require_going : callable
         Asked before each piece; what it raises ends the comparison.
 
@@ -115,12 +118,20 @@ def compare(
     -------
     Comparison
         Passes only if shape and dtype agree, everything is finite and no element is further off than
-        ``atol``. NaN and Inf are counted in ``actual``.
+        ``atol * scale``. NaN and Inf are counted in ``actual``.
+
+    Raises
+    ------
+    ValueError
+        If ``scale`` is not a positive finite number.
     """
+    if not 0.0 < scale < np.inf:
+        raise ValueError(f"scale must be a positive finite number, got {scale}")
     facts: dict[str, Any] = {
         "expected": expected_name,
         "actual": actual_name,
         "atol": atol,
+        "scale": scale,
         "elements": int(actual.size),
         "expected_shape": tuple(expected.shape),
         "actual_shape": tuple(actual.shape),
@@ -160,7 +171,7 @@ def compare(
             max_ulp = max(max_ulp, piece.ulp)
             if piece.error > worst_error:
                 worst_error, worst_at = piece.error, at + piece.where
-    worst_error = max(worst_error, 0.0)
+    worst_error = max(worst_error, 0.0) / scale
     return Comparison(
         passed=comparable and worst_error <= atol,
         max_abs_error=worst_error if comparable else None,

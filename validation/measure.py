@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from validation import workloads
 from validation.bench import ORACLE, REFERENCE, Bench, CaseFailed
 from validation.compare import ATOL, compare
 from validation.peaks import measure_memory
@@ -23,6 +24,7 @@ def _compare(bench: Bench, case: Case, expected: str, actual: str) -> Comparison
         expected_name=expected,
         actual_name=actual,
         atol=ATOL,
+        scale=workloads.scale(case, bench.scan_path),
         require_going=bench.require_going,
     )
     if found.expected_dtype != found.actual_dtype or found.expected_shape != found.actual_shape:

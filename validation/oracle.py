@@ -29,10 +29,15 @@ def _corner_weights(
 def _blend(
     lower: NDArray[np.complex128], upper: NDArray[np.complex128], weight: NDArray[np.float64]
 ) -> NDArray[np.complex128]:
-    """Return ``(1 - weight) * lower + weight * upper``, in the memory of both."""
-    lower *= 1.0 - weight
-    upper *= weight
-    lower += upper
+    """Return ``(1 - weight) * lower + weight * upper``, in the memory of both.
+
+    Real and imaginary part are blended apart, so that an infinity in one leaves the other finite.
+    """
+    parts, others = lower.view(np.float64), upper.view(np.float64)
+    weights = weight if weight.ndim == 2 else weight.repeat(2)
+    parts *= 1.0 - weights
+    others *= weights
+    parts += others
     return lower
 
 

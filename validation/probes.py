@@ -6,77 +6,35 @@ figure that shows it.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import oracle, workloads
+from validation import behaviour, oracle, workloads
+from validation.compare import ATOL
 from validation.kernels import Function
-from validation.records import Case, Record
-from validation.tasks import OutputReply, Task
-from validation.watch import complete
+from validation.probed import Found, Subject, refuse_shape, same_bits, within
+from validation.records import Case
+from validation.thread_probe import threads
 from validation.workloads import Arguments
 
 EPSILON = float(np.finfo(np.float32).eps)
 # |<Ax, y> - <x, A*y>| / (|Ax| |y|); results are complex64, whatever the precision inside.
 DOT_PRODUCT_LIMIT = 1e-7
-ATOL = 1e-6
-_THREADS_VARIABLE = "TF_NUM_INTRAOP_THREADS"
-
-
-class Found(Record, frozen=True, kw_only=True):
-    """Whether a property holds, the figure that says so, and its limit."""
-
-    passed: bool
-    figure: float | None
-    limit: float | None
-    detail: str
-
-
-class Subject(Record, frozen=True, kw_only=True):
-    """What is probed: a function at a case. ``name`` is what `validation.kernels` calls it."""
-
-    function: Any
-    name: str
-    case: Case
-    scan_path: str
-
-    def call(self, arguments: Arguments) -> NDArray[Any]:
-        """Call the function; the result is the caller's own."""
-        return complete(self.function(**arguments)).copy()
-
-    def arguments(self) -> Arguments:
-        """Make the case's arguments anew."""
-        return workloads.build(self.case, self.scan_path)
-
+SPECIAL_VALUES = (np.nan, np.inf, -np.inf, -0.0)
+# One element in so many is special.
+_SPECIAL_EVERY = 150
+# At and just above the first sizes that engines cut a batch into.
+BLOCKS = (16, 17, 64, 65)
 
 Probe = Callable[[Subject], Found]
-
-
-def _within(figure: float, limit: float, detail: str) -> Found:
-    return Found(passed=bool(figure <= limit), figure=float(figure), limit=limit, detail=detail)
-
-
-def _same_bits(one: NDArray[Any], two: NDArray[Any], detail: str) -> Found:
-    if one.shape != two.shape or one.dtype != two.dtype:
-        return Found(passed=False, figure=None, limit=0.0, detail=f"{detail}: {one.shape} became {two.shape}")
-    raw = [np.ascontiguousarray(each).view(np.uint8) for each in (one, two)]
-    return _within(float(np.count_nonzero(raw[0] != raw[1])), 0.0, f"{detail}: bytes that differ")
-
-
-def _refuse_shape(found: NDArray[Any], expected: tuple[int, ...]) -> Found | None:
-    if found.shape == expected:
-        return None
-    return Found(passed=False, figure=None, limit=None, detail=f"expected shape {expected}, got {found.shape}")
+COMPUTE: dict[str, tuple[str, Function]] = {
+    "patch_extraction": ("gt_image", oracle.extract_patches),
+    "reassembly": ("obj_tensor", oracle.shift_and_sum),
+}
 
 
 def _sampled_at(arguments: Arguments) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -103,11 +61,11 @@ def gradient(subject: Subject) -> Found:
     arguments["gt_image"] = (x + 1j * y).astype(subject.case.dtype)
     found = subject.call(arguments)
     columns, rows, inside = _inside(arguments)
-    refused = _refuse_shape(found, columns.shape)
+    refused = refuse_shape(found, columns.shape)
     if refused is not None:
         return refused
     error = np.abs(found - (columns + 1j * rows))[inside].max(initial=0.0)
-    return _within(error, 4 * EPSILON * max(height, width), "largest distance from where it should be sampled, pixels")
+    return within(error, 4 * EPSILON * max(height, width), "largest distance from where it should be sampled, pixels")
 
 
 def constant_object(subject: Subject) -> Found:
@@ -117,10 +75,10 @@ def constant_object(subject: Subject) -> Found:
     arguments["gt_image"] = np.full_like(arguments["gt_image"], value)
     found = subject.call(arguments)
     inside = _inside(arguments)[2]
-    refused = _refuse_shape(found, inside.shape)
+    refused = refuse_shape(found, inside.shape)
     if refused is not None:
         return refused
-    return _within(np.abs(found - value)[inside].max(initial=0.0), 2 * EPSILON, "largest distance from the constant")
+    return within(np.abs(found - value)[inside].max(initial=0.0), 2 * EPSILON, "largest distance from the constant")
 
 
 def integer_slicing(subject: Subject) -> Found:
@@ -135,7 +93,7 @@ def integer_slicing(subject: Subject) -> Found:
     for group, channel in np.ndindex(case.batch, case.gridsize**2):
         x, y = total[group, :, channel]
         expected[group, :, :, channel] = padded[y : y + case.N, x : x + case.N]
-    return _same_bits(expected, found + np.complex64(0), "against slices")
+    return same_bits(expected, found + np.complex64(0), "against slices")
 
 
 def _random_like(shape: tuple[int, ...], seed: int, dtype: Any) -> NDArray[Any]:
@@ -153,13 +111,13 @@ def dot_product(subject: Subject) -> Found:
         given = arguments["obj_tensor"]
         offsets = arguments["global_offsets"]
         size = oracle.canvas_size(offsets, arguments["M"])
-        refused = _refuse_shape(forward, (size, size, 1))
+        refused = refuse_shape(forward, (size, size, 1))
         if refused is not None:
             return refused
         back = oracle.shift_and_sum_adjoint(other, given.shape, offsets, arguments["M"])
     else:
         given = arguments["gt_image"]
-        refused = _refuse_shape(forward, _inside(arguments)[2].shape)
+        refused = refuse_shape(forward, _inside(arguments)[2].shape)
         if refused is not None:
             return refused
         precision = np.float64 if given.dtype == np.complex128 else np.float32
@@ -170,7 +128,7 @@ def dot_product(subject: Subject) -> Found:
     left = np.vdot(other.astype(np.complex128), wide)
     right = np.vdot(back, given.astype(np.complex128))
     scale = float(np.linalg.norm(wide) * np.linalg.norm(other)) or 1.0
-    return _within(float(abs(left - right)) / scale, DOT_PRODUCT_LIMIT, "|<Ax, y> - <x, A*y>| / (|Ax| |y|)")
+    return within(float(abs(left - right)) / scale, DOT_PRODUCT_LIMIT, "|<Ax, y> - <x, A*y>| / (|Ax| |y|)")
 
 
 def _impulses(subject: Subject, name: str, arguments: Arguments, compute: Function) -> Found:
@@ -182,11 +140,11 @@ def _impulses(subject: Subject, name: str, arguments: Arguments, compute: Functi
         impulse[index] = 1j if number % 2 else 1.0
         changed = {**arguments, name: impulse}
         found, expected = subject.call(changed), compute(**changed)
-        refused = _refuse_shape(found, expected.shape)
+        refused = refuse_shape(found, expected.shape)
         if refused is not None:
             return refused
         worst = float(np.maximum(worst, np.abs(found - expected).max()))  # unlike max(), keeps a NaN
-    return _within(worst, ATOL, "largest difference over all columns of the matrix")
+    return within(worst, ATOL, "largest difference over all columns of the matrix")
 
 
 def impulse_matrix(subject: Subject) -> Found:
@@ -209,7 +167,7 @@ def batch_size(subject: Subject) -> Found:
             subject.call({**arguments, **{name: arguments[name][at : at + step] for name in names}})
             for at in range(0, subject.case.batch, step)
         ]
-        found = _same_bits(whole, np.concatenate(pieces), f"in batches of {step}")
+        found = same_bits(whole, np.concatenate(pieces), f"in batches of {step}")
         if not found.passed:
             return found
     return found
@@ -222,121 +180,7 @@ def order(subject: Subject) -> Found:
     shuffled = np.random.default_rng(subject.case.seed).permutation(subject.case.batch)
     names = ("global_offsets", "local_offsets")
     other = subject.call({**arguments, **{name: arguments[name][shuffled] for name in names}})
-    return _same_bits(whole[shuffled] if len(whole) == len(shuffled) else whole, other, "in another order")
-
-
-def earlier_calls(subject: Subject) -> Found:
-    """See that bits do not depend on what was computed before."""
-    arguments = subject.arguments()
-    first = subject.call(arguments)
-    between = subject.call(workloads.variant(arguments, 1))
-    again = subject.call(subject.arguments())
-    if between.size and np.array_equal(first, between):
-        return Found(passed=False, figure=None, limit=None, detail="other inputs gave the result of the first ones")
-    return _same_bits(first, again, "after a call with other inputs")
-
-
-def inputs_unchanged(subject: Subject) -> Found:
-    """See that the inputs are the same after the call."""
-    arguments = subject.arguments()
-    subject.call(arguments)
-    for name, value in subject.arguments().items():
-        found = _same_bits(np.asarray(value), np.asarray(arguments[name]), name)
-        if not found.passed:
-            return found
-    return found
-
-
-_OTHER_THREADS = """
-import os
-import sys
-sys.path[:0] = os.environ["PYTHONPATH"].split(os.pathsep)  # before the folder that this was started in
-import msgspec
-from validation.probes import answer
-from validation.tasks import Task
-sys.exit(answer(msgspec.json.decode(sys.stdin.buffer.read(), type=Task)))
-"""
-
-
-def answer(task: Task) -> int:
-    """Execute a task that leaves an output; the exit code, with the reason on standard error."""
-    from validation.child import execute
-
-    reply = execute(task)
-    if isinstance(reply, OutputReply):
-        return 0
-    sys.stderr.write(f"{reply}\n")
-    return 1
-
-
-def _may_fork() -> bool:
-    """Whether this process has one thread: TensorFlow, above all, has not started its own."""
-    try:
-        return len(os.listdir("/proc/self/task")) == 1
-    except OSError:
-        return False
-
-
-def _start(task: Task, count: int, log: Path) -> Callable[[], int]:
-    """Start a process that has run no operation, with so many threads; what is returned waits for its exit code.
-
-    It is forked where that is safe, in a child of the server, since importing TensorFlow anew takes seconds.
-    """
-    environment = {_THREADS_VARIABLE: str(count), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    if not _may_fork():
-        with log.open("wb") as stderr:
-            started = subprocess.Popen(
-                [sys.executable, "-c", _OTHER_THREADS],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env={**os.environ, **environment},
-            )
-        if started.stdin is not None:
-            started.stdin.write(msgspec.json.encode(task))
-            started.stdin.close()
-        return started.wait
-    pid = os.fork()
-    if pid:
-        return lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    code = 1
-    try:
-        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
-        os.environ.update(environment)
-        code = answer(task)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def threads(subject: Subject) -> Found:
-    """See that bits do not depend on the number of threads: two fresh processes, one thread and three."""
-    counts = (1, 3)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"threads-{count}.npy" for count in counts]
-        tasks = [
-            Task(
-                action="output",
-                scan_path=subject.scan_path,
-                case=subject.case,
-                implementation=subject.name,
-                output_path=str(path),
-            )
-            for path in paths
-        ]
-        logs = [path.with_suffix(".log") for path in paths]
-        # Side by side, since nothing here is timed.
-        waits = [_start(task, count, log) for task, count, log in zip(tasks, counts, logs, strict=True)]
-        codes = [wait() for wait in waits]
-        for count, code, log in zip(counts, codes, logs, strict=True):
-            if code != 0:
-                last = " ".join(log.read_text(errors="replace").strip().splitlines()[-1:])
-                detail = f"no result with {count} threads: {last}"
-                return Found(passed=False, figure=None, limit=0.0, detail=detail)
-        one, three = map(np.load, paths)
-        return _same_bits(one, three, "with 1 thread and with 3")
+    return same_bits(whole[shuffled] if len(whole) == len(shuffled) else whole, other, "in another order")
 
 
 def delta(subject: Subject) -> Found:
@@ -349,7 +193,7 @@ def delta(subject: Subject) -> Found:
     patches[which, row, column, 0] = 1.0
     canvas = subject.call({**arguments, "obj_tensor": patches})
     size = oracle.canvas_size(arguments["global_offsets"], M)
-    refused = _refuse_shape(canvas, (size, size, 1))
+    refused = refuse_shape(canvas, (size, size, 1))
     if refused is not None:
         return refused
     flat = np.asarray(arguments["global_offsets"], np.float64).reshape(-1, 2)
@@ -360,7 +204,7 @@ def delta(subject: Subject) -> Found:
     y, x = np.indices(light.shape)
     error = np.hypot((light * x).sum() / mass - (pad + M // 2 + dx), (light * y).sum() / mass - (pad + M // 3 + dy))
     figure = float(max(error, abs(mass - 1.0))) if np.isfinite(error) else np.inf
-    return _within(figure, 1e-3, "distance of the pixel from its place, pixels, or change of its sum")
+    return within(figure, 1e-3, "distance of the pixel from its place, pixels, or change of its sum")
 
 
 def count_canvas(subject: Subject) -> Found:
@@ -369,17 +213,90 @@ def count_canvas(subject: Subject) -> Found:
     arguments["obj_tensor"] = np.ones_like(arguments["obj_tensor"])
     canvas = subject.call(arguments)
     expected = oracle.shift_and_sum(**arguments)
-    refused = _refuse_shape(canvas, expected.shape)
+    refused = refuse_shape(canvas, expected.shape)
     if refused is not None:
         return refused
     total = len(arguments["obj_tensor"]) * arguments["M"] ** 2
     of_sum = abs(float(canvas.real.astype(np.float64).sum()) / total - 1.0)
     of_pixels = float(np.abs(canvas - expected).max()) / float(np.abs(expected).max())
-    return _within(
+    return within(
         float(np.maximum(of_sum, of_pixels)), ATOL, "relative difference of the sum from P*M*M, and of the counts"
     )
 
 
+def _misplaced(found: NDArray[Any], expected: NDArray[Any]) -> int:
+    """Count the elements that are finite in one array alone, of another sign of infinity, or too far off.
+
+    Which part of an element becomes NaN beside an infinity depends on how complex numbers are multiplied, and is left
+    open.
+    """
+    finite = np.isfinite(expected)
+    wrong = np.isfinite(found) != finite
+    for one, other in ((found.real, expected.real), (found.imag, expected.imag)):
+        wrong |= ~np.isfinite(other) & np.isfinite(one)
+        wrong |= (np.isnan(other) | np.isinf(other)) & np.isinf(one) & (one != other)
+    with np.errstate(invalid="ignore"):
+        wrong |= finite & ~(np.abs(found - expected) <= ATOL)
+    return int(np.count_nonzero(wrong))
+
+
+def special_values(subject: Subject) -> Found:
+    """See that NaN and infinities of the object, in either part, come out where they are sampled, and nowhere else."""
+    name, compute = COMPUTE[subject.case.kernel]
+    arguments = workloads.build(msgspec.structs.replace(subject.case, pattern="interior"), subject.scan_path)
+    rng = np.random.default_rng([subject.case.seed, 78])
+    given = arguments[name]
+    places = rng.choice(given.size, max(8, given.size // _SPECIAL_EVERY), replace=False)
+    misplaced = special = 0
+    for part in ("real", "imag"):
+        spoilt = given.copy()
+        getattr(spoilt, part).flat[places] = np.resize(SPECIAL_VALUES, len(places))
+        found = subject.call({**arguments, name: spoilt})
+        with np.errstate(invalid="ignore"):
+            expected = compute(**{**arguments, name: spoilt})
+        refused = refuse_shape(found, expected.shape)
+        if refused is not None:
+            return refused
+        misplaced += _misplaced(found, expected)
+        special += int(np.count_nonzero(~np.isfinite(expected)))
+    return within(misplaced, 0.0, f"elements wrong, of which {special} shall not be finite")
+
+
+def half_pixels(subject: Subject) -> Found:
+    """Hold offsets at k + 0.5 against the oracle, in batches at and just above the first sizes of blocks."""
+    _, compute = COMPUTE[subject.case.kernel]
+    placing = subject.case.kernel == "reassembly"
+    small = msgspec.structs.replace(subject.case, N=8, M=6 if placing else None, gridsize=1, pattern="interior")
+    worst = 0.0
+    for batch in BLOCKS:
+        arguments = workloads.build(msgspec.structs.replace(small, batch=batch), subject.scan_path)
+        offsets = np.floor(arguments["global_offsets"])
+        if placing:
+            # In pairs about a whole pixel, so that the offsets from the mean are at k + 0.5, too.
+            centre, half = np.floor(offsets.mean(axis=0)), batch // 2
+            offsets[:half] += 0.5
+            offsets[half : 2 * half] = 2.0 * centre - offsets[:half]
+            offsets[2 * half :] = centre
+        else:
+            arguments["local_offsets"] = np.full_like(arguments["local_offsets"], 0.5)
+        arguments["global_offsets"] = offsets
+        found, expected = subject.call(arguments), compute(**arguments)
+        refused = refuse_shape(found, expected.shape)
+        if refused is not None:
+            return refused
+        worst = float(np.maximum(worst, np.abs(found - expected).max()))
+    return within(worst, ATOL, f"largest difference in batches of {', '.join(map(str, BLOCKS))}")
+
+
+GENERIC: dict[str, Probe] = {
+    "special_values": special_values,
+    "half_pixels": half_pixels,
+    "earlier_calls": behaviour.earlier_calls,
+    "inputs_unchanged": behaviour.inputs_unchanged,
+    "own_memory": behaviour.own_memory,
+    "process_state": behaviour.process_state,
+    "threads": threads,
+}
 PROBES: dict[str, dict[str, Probe]] = {
     "patch_extraction": {
         "gradient": gradient,
@@ -389,18 +306,14 @@ PROBES: dict[str, dict[str, Probe]] = {
         "impulse_matrix": impulse_matrix,
         "batch_size": batch_size,
         "order": order,
-        "earlier_calls": earlier_calls,
-        "inputs_unchanged": inputs_unchanged,
-        "threads": threads,
+        **GENERIC,
     },
     "reassembly": {
         "delta": delta,
         "count_canvas": count_canvas,
         "dot_product": dot_product,
         "impulse_matrix": impulse_matrix,
-        "earlier_calls": earlier_calls,
-        "inputs_unchanged": inputs_unchanged,
-        "threads": threads,
+        **GENERIC,
     },
 }
 

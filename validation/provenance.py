@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+from validation.candidate_files import digest as candidate_digest
 from validation.errors import UsageError
 from validation.limits import usable_cores
 from validation.records import Machine, Provenance
@@ -79,28 +78,6 @@ def kernel_digest(package: Path) -> str:
 def harness_digest() -> str:
     """Digest of the sources of the harness itself."""
     return sources_digest(Path(__file__).parent)
-
-
-def candidate_digest(target: str | None) -> str | None:
-    """Digest of the package or module that a candidate of the user's comes from; ``None`` where it is not found.
-
-    Nothing is imported: the first part of the name is looked up where a child process looks, in the folder that the
-    command was started in and on the path.
-
-    Parameters
-    ----------
-    target : str or None
-        ``module:function``; ``None`` for a candidate of the project's.
-    """
-    if target is None:
-        return None
-    first = target.partition(":")[0].partition(".")[0]
-    spec = importlib.machinery.PathFinder.find_spec(first, [os.getcwd(), *sys.path])
-    if spec is None:
-        return None
-    places = [Path(place) for place in spec.submodule_search_locations or ()] or [Path(spec.origin or "")]
-    found = next((place for place in places if place.is_dir() or place.is_file()), None)
-    return None if found is None else sources_digest(found)
 
 
 def check_unchanged(ptycho_path: str | None, recorded: Provenance, candidate: str | None = None) -> None:

@@ -4,7 +4,7 @@ This module is the one place where the result format is defined. ``python -m val
 the JSON Schema that is generated from it; ``docs/results.md`` tells its history. The reader in
 ``reports/records.py`` is held to it by a test.
 
-Times are in seconds, sizes in bytes, error figures in the units of the object (absolute) or in units
+Times are in seconds, sizes in bytes, error figures in units of the object's scale (`Comparison.scale`) or in units
 in the last place of float32 (ULP).
 """
 
@@ -104,7 +104,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     ``max_ulp`` is in units in the last place of float32, over real and imaginary parts;
     ``identical_share`` is the share of elements with identical bits. Both are ``None`` where shape or
     dtype differ, as are ``max_abs_error`` and ``worst_index``; ``max_abs_error`` is also ``None`` when a
-    NaN or Inf makes it meaningless. ``passed`` is judged by the tolerance ``atol`` with rtol 0.
+    NaN or Inf makes it meaningless. ``passed`` is judged by the tolerance ``atol`` with rtol 0. ``max_abs_error`` and
+    ``atol`` are in units of ``scale``: the largest magnitude of a scan's object, 1 where the object is made.
     """
 
     expected: str
@@ -122,6 +123,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     worst_index: tuple[int, ...] | None
     nan_count: int
     inf_count: int
+    scale: float = 1.0
 
 
 class Equivalence(Record, frozen=True, kw_only=True):

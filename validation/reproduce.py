@@ -220,7 +220,7 @@ def _describe(comparison: Comparison) -> str:
     share = None if comparison.identical_share is None else 100 * comparison.identical_share
     return (
         f"{'ok' if comparison.passed else 'DIFFERS':8} {comparison.actual} against {comparison.expected}: "
-        f"max error {shown(comparison.max_abs_error, '.3e')} (allowed {comparison.atol:g}), "
+        f"max error {shown(comparison.max_abs_error, '.3e')} (allowed {comparison.atol:g}) of {comparison.scale:g}, "
         f"max ULP {shown(comparison.max_ulp, 'd')}, identical bits {shown(share, '.6g')} %, "
         f"worst at {comparison.worst_index}, NaN {comparison.nan_count}, Inf {comparison.inf_count}"
     )

@@ -7,6 +7,7 @@ strict: a NaN or an infinity never gets in.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import math
 import os
@@ -34,6 +35,8 @@ RESULTS = "results.jsonl"
 # Lines of cases some of whose checks are still to do.
 PARTS = "parts.jsonl"
 LOCK = "lock"
+# What flock says where another process holds the lock; anything else is said of the file system.
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _CONTINUE = "mend that, then continue the run with --resume"
 
 
@@ -150,7 +153,7 @@ class RunFolder:
         Raises
         ------
         UsageError
-            If another process holds it, or the folder cannot be written.
+            If another process holds it, the folder cannot be written, or its file system has no locks.
         """
         with _told(self.path):
             # Without a buffer, so that closing has nothing left to write where the disk is full.
@@ -158,7 +161,14 @@ class RunFolder:
         with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except OSError as error:
+                if error.errno not in HELD:
+                    raise UsageError(
+                        f"{self.path} must be on a file system with locks, but locking {self.path / LOCK} gave: "
+                        f"{(error.strerror or str(error)).lower()}; a second writer could not be kept out. Give --out "
+                        "a folder on a local disk, or have the file system mounted with locks (Lustre: -o flock; "
+                        "NFS: with its lock daemon)"
+                    ) from None
                 file.seek(0)
                 owner = file.read().decode(errors="replace").strip() or "unknown"
                 raise UsageError(

@@ -43,7 +43,7 @@ class PlannedCase(Record, frozen=True, kw_only=True):
     ``every_candidate`` asks for all engines, fallbacks and flag states of ``ptycho`` besides the one
     that is judged, ``peers`` for what a user might pick instead. The times of a ``context`` case show how
     speed depends on the case and decide nothing: they come from fewer replicates, and the loop is not timed
-    where `validation.law` leaves it out.
+    where `validation.law` leaves it out. ``with_loop`` compares with the loop, however long that takes.
     """
 
     case: Case
@@ -52,6 +52,7 @@ class PlannedCase(Record, frozen=True, kw_only=True):
     every_candidate: bool = False
     peers: bool = False
     context: bool = False
+    with_loop: bool = False
 
 
 class Schedule(NamedTuple):

@@ -101,7 +101,7 @@ class Watch:
         Imports the implementation; called inside the clock of the first call.
     case : Case
     base : dict
-        Arguments of the case; every call has a variant of them.
+        Arguments of the case; every call has fresh ones of the same size, see `workloads.fresh`.
     channel : Channel
     """
 

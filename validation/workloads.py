@@ -1,7 +1,8 @@
 """Seeded inputs of a case: the object or the patches, and the offsets.
 
-The same case gives the same bits. Objects are random and asymmetric, x and y ranges differ, values lie
-within -1..1 so that an absolute tolerance means the same everywhere. x is the column and comes first.
+The same case gives the same bits. Objects are random and asymmetric, x and y ranges differ. What is made lies within
+-1..1, what is read from a scan stays as it is: `scale` says in which units a tolerance counts. x is the column and
+comes first.
 """
 
 from __future__ import annotations
@@ -56,14 +57,33 @@ def random_object(case: Case) -> NDArray[Any]:
     return np.asarray(parts[0] + 1j * parts[1]).astype(case.dtype)
 
 
-def scan_object(case: Case, scan_path: str) -> NDArray[Any]:
-    """Cut the scan's object to (height, width); where it is too small, random content goes on."""
+def _cut(case: Case, scan_path: str) -> NDArray[Any]:
+    """Cut the scan's object to at most (height, width), as it was read."""
     (found,) = _read(scan_path, "objectGuess")
-    scale = max(1.0, float(np.abs(found).max()))
-    canvas = random_object(case)
-    rows, columns = min(case.height, found.shape[0]), min(case.width, found.shape[1])
-    canvas[:rows, :columns] = (found[:rows, :columns] / scale).astype(case.dtype)
-    return canvas
+    return found[: case.height, : case.width]
+
+
+def _largest(values: NDArray[Any]) -> float:
+    """Largest magnitude, at most what the dtype holds; 1 where all are zero."""
+    return min(float(np.abs(values).max(initial=0.0)), float(np.finfo(values.dtype).max)) or 1.0
+
+
+def scan_object(case: Case, scan_path: str) -> NDArray[Any]:
+    """Cut the scan's object to (height, width); where it is too small, random content no larger than it goes on."""
+    found = _cut(case, scan_path)
+    canvas = random_object(case) * (_largest(found) / math.sqrt(2.0))
+    canvas[: found.shape[0], : found.shape[1]] = found
+    return canvas.astype(case.dtype, copy=False)
+
+
+def scale(case: Case, scan_path: str) -> float:
+    """Give the magnitude in whose units a tolerance counts at a case.
+
+    It is the largest one that the case takes from the object of a scan. What is made lies within -1..1, the sums of
+    overlapping patches too: there it is 1.
+    """
+    taken = case.pattern == "scan" and case.kernel == "patch_extraction"
+    return _largest(_cut(case, scan_path)) if taken else 1.0
 
 
 def _uniform(rng: np.random.Generator, count: int, low: tuple[float, float], high: tuple[float, float]) -> Positions:
@@ -281,17 +301,6 @@ def chosen(case: Case, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         first = int(rng.integers(0, max(1, length - rows + 1)))
         return slice(first, first + rows)
     return np.sort(rng.permutation(length)[:_PART_GROUPS])
-
-
-def variant(arguments: Arguments, number: int) -> Arguments:
-    """Make the same amount of work of other data: groups in another order, an object moved by some columns."""
-    changed = dict(arguments)
-    for name in ("global_offsets", "local_offsets"):
-        if name in changed:
-            changed[name] = np.roll(changed[name], number, axis=0)
-    if "gt_image" in changed:
-        changed["gt_image"] = np.roll(changed["gt_image"], number, axis=1)
-    return changed
 
 
 def smallest(arguments: Arguments) -> Arguments:

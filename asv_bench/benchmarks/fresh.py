@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-from . import grid, implementations
+from . import children, grid, implementations
 
 _REPEATS = 3
 # No further repetition starts after this time.
@@ -27,7 +27,7 @@ FLOOR_BYTES = 4 * 2**20
 
 
 def in_fresh_process(function, *arguments):
-    """Return what the function returns in a forked child.
+    """Return what the function returns in a forked child, which ends with this process, however that ends.
 
     Raises
     ------
@@ -37,7 +37,10 @@ def in_fresh_process(function, *arguments):
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 
+    parent = os.getpid()
+
     def child():
+        children.die_with(parent)
         try:
             sender.send((True, function(*arguments)))
         except BaseException:
@@ -48,12 +51,14 @@ def in_fresh_process(function, *arguments):
     sender.close()
     try:
         succeeded, answer = receiver.recv()
+        process.join()
     except EOFError:
         process.join()
         raise RuntimeError(
             f"the measuring process died with exit code {process.exitcode} (negative: the signal)"
         ) from None
-    process.join()
+    finally:
+        children.end(process)
     if not succeeded:
         raise RuntimeError(f"the measuring process failed:\n{answer}")
     return answer

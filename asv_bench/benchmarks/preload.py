@@ -5,9 +5,12 @@ asv imports every module of the suite in the process it forks the others from; t
 
 import importlib
 import multiprocessing
+import os
 import traceback
 
 from tensorflow.python.eager import context
+
+from . import children
 
 MODULES = ("ptycho.raw_data", "ptycho.tf_helper")
 _TIMEOUT_S = 60
@@ -23,19 +26,20 @@ def _tensorflow_has_started():
     return context.context()._context_handle is not None
 
 
-def _try():
+def _try(parent):
+    children.die_with(parent)
     _import()
     if _tensorflow_has_started():
         raise RuntimeError(f"importing {' and '.join(MODULES)} runs a TensorFlow operation; none is expected")
 
 
 def _is_harmless(timeout_s):
-    process = multiprocessing.get_context("fork").Process(target=_try)
+    process = multiprocessing.get_context("fork").Process(target=_try, args=(os.getpid(),))
     process.start()
-    process.join(timeout_s)
-    if process.is_alive():
-        process.kill()
-        process.join()
+    try:
+        process.join(timeout_s)
+    finally:
+        children.end(process)
     return process.exitcode == 0
 
 

@@ -1,9 +1,11 @@
 """What stands around the kernels: translation of images, grouping of scan positions, and the import of ptycho."""
 
+import functools
+import os
 import subprocess
 import sys
 
-from . import fresh, grid, preload, steady
+from . import children, fresh, grid, preload, steady
 from .fresh import median_of_repeats, tracked
 from .steady import timed
 
@@ -48,7 +50,10 @@ def track_group_peak(gridsize, B):
 
 def _import_s():
     program = _TIMED_IMPORT.format(modules=", ".join(preload.MODULES))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        preexec_fn=functools.partial(children.die_with, os.getpid()),
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"importing ptycho ended with {done.returncode}:\n{done.stderr}")
     return float(done.stdout.splitlines()[-1])

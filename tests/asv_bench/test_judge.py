@@ -1,6 +1,8 @@
 """What a comparison of two commits makes of their results, on made results."""
 
 import math
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -125,6 +127,82 @@ def sides(monkeypatch):
     monkeypatch.setattr(command, "_commit", lambda name: name * 8)
     monkeypatch.setattr(command, "_measure", lambda *arguments: given.pop(0))
     return given
+
+
+class Repository:
+    """Commits of a made repository, in the place of this one."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.git("init", "--quiet", "--initial-branch=main")
+        (folder / "ptycho").mkdir()
+        self.commit("README.md", "first", **{"ptycho/kernel.py": "fast = True\n", "pyproject.toml": "[project]\n"})
+
+    def git(self, *arguments):
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=self.folder, capture_output=True, check=True)
+
+    def commit(self, name, text, **others):
+        for path, content in {name: text, **others}.items():
+            (self.folder / path).write_text(content)
+        self.git("add", "-A")
+        self.git("commit", "--quiet", "-m", f"change {name}")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository whose commits are measured by raising: whoever gets there has not looked at the kernels."""
+
+    def measured(*arguments):
+        raise command.CannotCompareError("measured")
+
+    made = Repository(tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "_measure", measured)
+    monkeypatch.setattr("asv.config.Config.load", lambda path: SimpleNamespace())
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_commits_with_the_same_kernels_are_not_measured_and_that_is_said(repository, monkeypatch):
+    summary = repository.folder / "step.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    repository.commit("README.md", "second")
+    done = CliRunner().invoke(command.main, ["HEAD~1"])
+    assert (done.exit_code, done.stderr) == (SAME, "")
+    assert "have the same ptycho and pyproject.toml: nothing to measure" in done.stdout
+    assert "nothing to measure" in summary.read_text()
+    asked = CliRunner().invoke(command.main, ["HEAD~1", "--same"])
+    assert (asked.exit_code, asked.stderr) == (NOT_COMPARED, "error: measured\n")
+
+
+@pytest.mark.parametrize("name", ["ptycho/kernel.py", "ptycho/another.py", "pyproject.toml"])
+def test_commits_whose_kernels_differ_are_measured(repository, name):
+    repository.commit(name, "slow = True\n")
+    done = CliRunner().invoke(command.main, ["HEAD~1"])
+    assert (done.exit_code, done.stderr) == (NOT_COMPARED, "error: measured\n")
+
+
+def test_a_pull_request_gets_a_table_with_a_row_for_each_finding(tmp_path, monkeypatch):
+    result = judge(
+        {"slow": timed(1.0), "fast": timed(3.0), "gone": timed(1.0), "broken": timed(1.0), "same": timed(1.0)},
+        {"slow": timed(3.0), "fast": timed(1.0), "gone": NOT_THERE, "broken": FAILED, "same": timed(1.0)},
+    )
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "compare", lambda *arguments: result)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    done = CliRunner().invoke(command.main, ["a", "b"])
+    assert done.exit_code == NOT_COMPARED
+    told = (tmp_path / "step.md").read_text()
+    assert told == (tmp_path / ".asv" / "compare" / "summary.md").read_text()
+    rows = [line.split(" | ")[:2] for line in told.splitlines() if line.startswith(("| ✗", "| ✓"))]
+    assert rows == [
+        ["| ✗ worse", "slow"],
+        ["| ✓ better", "fast"],
+        ["| ✗ failed", "broken [head]"],
+        ["| ✗ vanished", "gone"],
+    ]
+    assert "not compared as a whole" in told
 
 
 def test_what_looks_worse_once_has_to_show_again(sides):

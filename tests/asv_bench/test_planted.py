@@ -72,7 +72,7 @@ class Clone:
 
     def compare(self, base, head, *benches):
         patterns = [part for bench in benches for part in ("-b", f"^{re.escape(bench)}\\(")]
-        return self.run(sys.executable, "asv_bench/compare.py", base, head, "--machine", MACHINE, *patterns)
+        return self.run(sys.executable, "asv_bench/compare.py", base, head, "--same", "--machine", MACHINE, *patterns)
 
     def measure(self, commits, *benches, options=()):
         hashes = self.folder.parent / "hashes"

@@ -5,11 +5,13 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 from asv.config import Config
 
@@ -120,6 +122,7 @@ def test_cases_of_the_suite_stay_few_enough_for_three_minutes():
     assert sum(len(list(itertools.product(*params))) for params in grids) <= 32
 
 
+@pytest.mark.tensorflow
 def test_a_function_that_an_importable_module_lacks_is_na(monkeypatch):
     from asv_bench.benchmarks import implementations
 
@@ -128,6 +131,7 @@ def test_a_function_that_an_importable_module_lacks_is_na(monkeypatch):
         implementations.require("batched")
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("error", [AttributeError, ImportError, ModuleNotFoundError, NotImplementedError, OSError])
 def test_a_ptycho_that_cannot_be_imported_is_a_failure_and_not_na_whatever_it_raises(monkeypatch, error):
     from asv_bench.benchmarks import implementations
@@ -157,6 +161,7 @@ except RuntimeError as error:
 """
 
 
+@pytest.mark.tensorflow
 def test_a_first_call_ever_compiles_into_a_folder_of_its_own_and_needs_a_parent_that_compiled_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FIRST_EVER, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
@@ -190,6 +195,7 @@ IMPORTS = {
 }
 
 
+@pytest.mark.tensorflow
 def test_ptycho_is_imported_before_the_fork_only_where_that_is_harmless(tmp_path):
     for name, body in IMPORTS.items():
         package = tmp_path / name / "ptycho"
@@ -213,6 +219,7 @@ def test_ptycho_is_imported_before_the_fork_only_where_that_is_harmless(tmp_path
     assert "runs a TensorFlow operation; none is expected" in done.stderr
 
 
+@pytest.mark.tensorflow
 def test_asv_forks_from_a_process_that_has_imported_ptycho():
     program = (
         "import sys; from asv_bench.benchmarks import preload; print([name in sys.modules for name in preload.MODULES])"
@@ -228,3 +235,54 @@ def test_every_implementation_has_its_steady_time_first_call_and_peak(measure):
     declared = re.findall(r'^    "(\w+)": ', (SUITE / "implementations.py").read_text(), re.MULTILINE)
     assert len(declared) == 8
     assert measured == set(declared)
+
+
+# Each starts a child that never ends and tells its process id, in the way of one place of the suite.
+HANGING = {
+    "a measurement in a fork": """
+import os, sys, time
+from asv_bench.benchmarks import fresh
+def hang():
+    print(os.getpid(), file=sys.stderr, flush=True)
+    time.sleep(600)
+fresh.in_fresh_process(hang)
+""",
+    "the trial of an import": """
+import os, sys, time
+from asv_bench.benchmarks import preload
+def hang():
+    print(os.getpid(), file=sys.stderr, flush=True)
+    time.sleep(600)
+preload._import = hang
+preload._is_harmless(600)
+""",
+    "an import in an interpreter of its own": """
+from asv_bench.benchmarks import preparation
+preparation._TIMED_IMPORT = "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(600)"
+run = preparation.subprocess.run
+preparation.subprocess.run = lambda *command, **options: run(*command, **{**options, "capture_output": False})
+preparation._import_s()
+""",
+}
+
+
+@pytest.mark.parametrize("name", HANGING)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_benchmark_that_is_killed_takes_its_child_along(name, how):
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING[name]], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as benchmark:
+        # TensorFlow may warn on the same stream.
+        child = psutil.Process(int(next(line for line in benchmark.stderr if line.strip().isdigit())))
+        benchmark.send_signal(how)
+        benchmark.wait(30)
+        left = psutil.wait_procs([child], timeout=10)[1]
+        for process in left:
+            process.kill()
+    assert left == []
+
+
+def test_a_child_whose_parent_was_gone_before_it_began_ends_at_once():
+    program = "from asv_bench.benchmarks import children; children.die_with(1 << 30); print('lives')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")

@@ -71,6 +71,7 @@ def in_turn(page, folder):
         yield [sys.executable, "-c", program], 0
 
 
+@pytest.mark.tensorflow
 @pytest.mark.slow
 @pytest.mark.parametrize("page", SESSIONS)
 def test_a_session_runs_from_top_to_bottom(page, tmp_path):

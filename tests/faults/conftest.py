@@ -1,4 +1,4 @@
-"""A ledger of the faults: what was tried, what came of it, printed as a table when the tests are over."""
+"""A ledger of the faults: what was tried, and what came of it. `tests/conftest.py` prints it as a table."""
 
 import collections
 import dataclasses
@@ -7,8 +7,6 @@ import pytest
 
 from tests.faults import runs
 
-COLUMNS = ("fault", "tries", "lost", "twice", "exit codes", "what is said", "held")
-_ledger = pytest.StashKey()
 _outcome = pytest.StashKey()
 
 
@@ -58,13 +56,14 @@ def fault(request):
 
     def open_row(name):
         opened.append(Row(name))
-        request.config.stash.setdefault(_ledger, []).append(opened[-1])
         return opened[-1]
 
     yield open_row
     passed = request.node.stash.get(_outcome, False)
     for row in opened:
         row.held = passed and row.tries > 0 and row.lost == row.twice == 0
+        # With the report it comes to the process that prints the table, also from a worker.
+        request.node.user_properties.append(("fault", row.cells()))
 
 
 @pytest.fixture(scope="session")
@@ -75,14 +74,3 @@ def finished(tmp_path_factory):
     done = runs.finish(folder / "sweep.toml", folder / "run", timeout=250)
     assert done.returncode == 0, done.stderr
     return folder
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    rows = config.stash.get(_ledger, [])
-    if not rows:
-        return
-    terminalreporter.section("faults")
-    terminalreporter.write_line("| " + " | ".join(COLUMNS) + " |")
-    terminalreporter.write_line("|" + "---|" * len(COLUMNS))
-    for row in rows:
-        terminalreporter.write_line("| " + " | ".join(cell.replace("|", "\\|") for cell in row.cells()) + " |")

@@ -11,6 +11,8 @@ from tests.validation.misbehaving import TARGET, WAYS
 from validation import results
 from validation.records import CaseResult
 
+pytestmark = pytest.mark.tensorflow
+
 HUNGRY = f"""
 [[cases]]
 N = [8]

@@ -10,6 +10,8 @@ from tests.faults.dask_workers import dask_workers
 from validation import results
 from validation.summary import line_passed
 
+pytestmark = pytest.mark.tensorflow
+
 pytest.importorskip("distributed", reason="needs the extra distributed")
 
 TWELVE = """

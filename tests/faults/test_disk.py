@@ -11,6 +11,8 @@ import pytest
 from tests.faults import mounts, runs
 from validation import results
 
+pytestmark = pytest.mark.tensorflow
+
 
 def check_continued(row, sweep, out, before):
     """Continue the run; what was there stays, and nothing is missing or there twice."""

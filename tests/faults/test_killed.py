@@ -13,6 +13,8 @@ from validation import results
 from validation.records import CaseResult
 from validation.summary import case_passed
 
+pytestmark = pytest.mark.tensorflow
+
 VICTIMS = ("parent", "server", "child", "child")
 # Kills are spread over the start of processes, a share of the calibrations, and one to two cases.
 START_S, CASE_S, START_SHARE = 10.0, 2.0, 0.25
@@ -117,16 +119,20 @@ def kill_one(parent, wanted, rng):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_every_case_counts_once_whatever_is_killed(tmp_path, fault):
-    """``KILLS=200`` is the whole of it."""
+    """``KILLS=200`` is the whole of it; ``SEED`` repeats the kills of an earlier run, as far as processes can."""
     row = fault("parent, server or child killed (SIGKILL)")
     kills = int(os.environ.get("KILLS", "12"))
-    sweep = Sweep(tmp_path, runs.SIXTY, random.Random(4), row)
+    seed = int(os.environ.get("SEED", time.time_ns()))
+    print(f"SEED={seed}")  # noqa: T201  # pytest shows it where the test fails
+    sweep = Sweep(tmp_path, runs.SIXTY, random.Random(seed), row)
     while row.tries < kills:
         sweep.go_on(kills)
     if (sweep.out / results.MANIFEST).exists():
         sweep.go_on(kills)
     killed = ", ".join(f"{number} times the {victim}" for victim, number in sweep.killed.items())
-    row.said = f"killed {killed}; {sweep.whole_runs} runs of 64 lines ended, {sweep.torn} torn lines set aside"
+    row.said = (
+        f"SEED={seed}: killed {killed}; {sweep.whole_runs} runs of 64 lines ended, {sweep.torn} torn lines set aside"
+    )
     assert (row.lost, row.twice) == (0, 0)
     assert row.tries == kills
     assert sweep.whole_runs > 0

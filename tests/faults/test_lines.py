@@ -10,6 +10,8 @@ from tests.faults import runs
 from validation import results
 from validation.provenance import find_ptycho
 
+pytestmark = pytest.mark.tensorflow
+
 
 @pytest.fixture
 def copied(finished, tmp_path):

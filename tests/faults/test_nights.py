@@ -1,5 +1,6 @@
 """A night of ``make nightly`` in a clone: its verdict, its lock, what it continues and what it removes."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from tests.faults import runs
+from tests.reports.test_history import BATCHED, FAILED, NOT_THERE, PEAK, RATIO, VALUES, Made
 
 SMOKE = ("SWEEP=smoke", "BENCH=no")
 
@@ -110,6 +112,32 @@ def test_a_second_night_is_refused_at_once(tmp_path, fault):
     assert fourth.returncode == 2
 
 
+# Starts the night where the file system answers whoever wants a lock with the error given first.
+WITHOUT_LOCKS = """
+import fcntl, os, runpy, sys
+code, sys.argv = int(sys.argv[1]), sys.argv[2:]
+def flock(file, how):
+    raise OSError(code, os.strerror(code))
+fcntl.flock = flock
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told_as_that_and_not_as_another_night(tmp_path, code):
+    night = [runs.ROOT / ".ci" / "nightly.py", "--runs", tmp_path / "runs", "--python", "true", "--make", "true"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LOCKS, str(code), *night], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    (told,) = done.stderr.splitlines()
+    assert f"{tmp_path / 'runs'} must be on a file system with locks" in told
+    assert os.strerror(code).lower() in told
+    assert "make nightly RUNS=FOLDER" in told
+    assert "another" not in told
+    assert done.stdout == ""
+
+
 def test_a_night_leaves_out_what_failed_in_an_earlier_one(tmp_path):
     """A commit that cannot be built would end every night with 6."""
     calls = tmp_path / "calls"
@@ -120,6 +148,45 @@ def test_a_night_leaves_out_what_failed_in_an_earlier_one(tmp_path):
     done = subprocess.run([*night, "--make", make], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert calls.read_text().splitlines() == ["setup", "bench RETRY=no", "bench-html"]
+
+
+def night_over(made, folder, *options):
+    """Run a night whose ``make bench-html`` draws the history of a made repository; its code and last line."""
+    make = folder / "make"
+    draw = (
+        f'cd "{runs.ROOT}" && "{sys.executable}" -m reports history --config "{made.config}" -o "{folder}/history.html"'
+    )
+    make.write_text(f'#!/bin/sh\necho "$@" >> "{folder}/calls"\ncase "$1" in bench-html) {draw};; esac\n')
+    make.chmod(0o755)
+    night = [sys.executable, runs.ROOT / ".ci" / "nightly.py", "--runs", folder / "runs", "--python", "true"]
+    done = subprocess.run([*night, "--make", make, *options], capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def test_a_night_tells_once_what_vanished_and_what_fails_and_at_which_commit(tmp_path):
+    made = Made(tmp_path)
+    for index in range(6):
+        made.write(index, {name: values[index] for name, values in VALUES.items()})
+    code, last = night_over(made, tmp_path)
+    assert (code, "vanished" in last, "failing" in last) == (0, False, False)
+    made.write(5, {**{name: values[5] for name, values in VALUES.items()}, BATCHED: NOT_THERE, RATIO: NOT_THERE})
+    code, last = night_over(made, tmp_path)
+    assert code == 6
+    assert f"asv measured; vanished at {made.hashes[5][:8]}: {BATCHED}(64) and 1 more; " in last
+    assert (tmp_path / "runs" / ".nightly-last").read_text() == f"{last}\n"
+    assert night_over(made, tmp_path)[0] == 0
+    made.write(5, {name: values[5] for name, values in VALUES.items()})
+    assert night_over(made, tmp_path)[0] == 0
+    made.write(5, {**{name: values[5] for name, values in VALUES.items()}, PEAK: FAILED})
+    code, last = night_over(made, tmp_path)
+    assert (code, f"failing at {made.hashes[5][:8]}: {PEAK}(64);" in last) == (6, True)
+
+
+def test_a_night_hands_a_regular_expression_on_to_asv(tmp_path):
+    made = Made(tmp_path)
+    made.write(0, {name: values[0] for name, values in VALUES.items()})
+    night_over(made, tmp_path, "--bench", "time_|peak$")
+    assert (tmp_path / "calls").read_text().splitlines() == ["setup", "bench RETRY=no BENCH=time_|peak$", "bench-html"]
 
 
 @pytest.mark.parametrize(

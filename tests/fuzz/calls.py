@@ -11,6 +11,7 @@ from ptycho.projective_warp_xla import translate_xla
 from ptycho.raw_data import _get_image_patches_batched, get_image_patches
 from ptycho.stream import iter_patches
 from ptycho.tf_helper import reassemble_position, shift_and_sum, shift_and_sum_old
+from tests import drawing
 from tests.fuzz import hostile
 from tests.fuzz.contract import outcome, same_bits
 from tests.ptycho import oracle
@@ -109,7 +110,8 @@ def check_translation(offsets, dtype):
 def run_in_child(examples):
     """Run the calls that reach compiled code ``examples`` times each, and print how many were made."""
     made = {"extraction": 0, "engine": 0, "placement": 0}
-    limits = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    drawing.load()
+    limits = settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
     @limits
     @given(extraction())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from reports.context_plots import read_patch
@@ -19,7 +21,7 @@ from reports.page import page as make_page
 from reports.policy import read_policy
 from reports.reader import read_run
 from tests.reports import builders as b
-from tests.reports.test_history import VALUES, Made
+from tests.reports.test_history import VALUES, Made, long_history
 from tests.reports.test_outputs import HOSTILE, hostile_run, many_lines
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -258,3 +260,41 @@ def test_ten_thousand_lines_paint_within_a_second(browser: Any, tmp_path: Path) 
             "performance.getEntriesByName('first-contentful-paint').map(entry => entry.startTime)[0]"
         )
         assert painted_ms < 1000
+
+
+def test_a_history_of_four_hundred_commits_opens_in_a_second(browser: Any, tmp_path: Path) -> None:
+    address = tmp_path / "history.html"
+    address.write_text(history_page(long_history(400)))
+    took = []
+    for _ in range(3):
+        with Opened(browser, address) as opened:
+            took.append(opened.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+            assert opened.errors == []
+    assert 0 < min(took) < 1000
+
+
+@pytest.mark.parametrize(
+    ("days", "warned", "aged"),
+    [(0.5, "", "less than a day ago"), (1.5, "", "1 day ago"), (12.5, "newest is of 12 days ago", "12 days ago"),
+     (-3, "dated in the future", "in the future")],
+)  # fmt: skip
+def test_the_index_tells_the_age_of_the_newest_night_to_whoever_looks(
+    browser: Any, tmp_path: Path, days: float, warned: str, aged: str
+) -> None:
+    """The page is made once, and looked at later."""
+    made = datetime.datetime(2026, 11, 21, 2, 17, tzinfo=datetime.timezone.utc)
+    run = b.full_run()
+    manifest = msgspec.structs.replace(run.manifest, created_at=made.isoformat(), sweep="nightly")
+    b.write(msgspec.structs.replace(run, manifest=manifest), tmp_path / "run")
+    address = tmp_path / "index.html"
+    address.write_text(index_page(entries(tmp_path), made))
+    with Opened(browser, address) as opened:
+        opened.page.clock.set_fixed_time(made + datetime.timedelta(days=days))
+        opened.page.reload()
+        assert opened.page.locator("td[data-age]").inner_text() == aged
+        assert opened.page.locator("#stale").is_visible() == bool(warned)
+        assert warned in opened.page.locator("#stale").inner_text()
+        assert opened.errors == []
+    with Opened(browser, address, java_script_enabled=False) as opened:
+        assert not opened.page.locator("#stale").is_visible()
+        assert "2026-11-23 02:17 UTC: where that has passed, nights have stopped" in opened.page.inner_text("header")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.gate import judge
@@ -55,7 +55,7 @@ def run_of(lines: list[ResultLine], planned: list[ResultLine], optional: Set[int
     return make_run(msgspec.structs.replace(manifest, planned=tuple(items)), lines)
 
 
-checked = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+checked = settings(max_examples=60)
 
 
 @checked

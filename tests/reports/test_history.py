@@ -22,8 +22,8 @@ from reports.errors import InputError
 from reports.gate import judge
 from reports.history import history, history_page, history_section, section_or_reason
 from reports.history_plots import draw
-from reports.history_results import Point, Series, amount, read_history
-from reports.history_steps import changes, steps
+from reports.history_results import Commit, History, Point, Series, amount, read_history
+from reports.history_steps import changes, losses, steps
 from reports.page import page
 from reports.policy import read_policy
 from tests.reports import builders as b
@@ -180,6 +180,49 @@ def test_no_configuration_and_no_results_say_what_to_do(tmp_path):
         read_history(tmp_path / "asv.conf.json")
 
 
+class Merged(Made):
+    """`Made` with a side branch that its last commit merges: two commits made before those of the main line."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.git("checkout", "--quiet", "-b", "side", self.hashes[1])
+        self.side = []
+        for subject in ("side: slower", "side: tidier"):
+            self.git("commit", "--quiet", "--allow-empty", "-m", subject)
+            self.side.append(self.git("rev-parse", "HEAD").strip())
+        self.git("checkout", "--quiet", "main")
+        self.git("merge", "--quiet", "--no-ff", "-m", "Merge branch side", "side")
+        self.git("commit", "--quiet", "--allow-empty", "-m", "after")
+        self.merge, self.after = self.git("rev-parse", "HEAD~1", "HEAD").split()
+        for level, name in [(1.0, name) for name in self.hashes] + [
+            (3.0, name) for name in (*self.side, self.merge, self.after)
+        ]:
+            self.hashes = [name]
+            self.write(0, {BATCHED: level})
+
+
+def test_a_step_that_a_merge_brings_is_blamed_on_the_merge_with_what_it_merged(tmp_path):
+    made = Merged(tmp_path)
+    read = read_history(made.config)
+    assert [commit.subject for commit in read.commits] == [*SUBJECTS, "Merge branch side", "after"]
+    assert read.left_out == 2
+    (change,) = changes(read)
+    assert change.commit.hash == made.merge
+    merged = [f"{made.side[1][:8]} side: tidier", f"{made.side[0][:8]} side: slower"]
+    assert change.commit.told == f"Merge branch side (merge of 2 commits: {'; '.join(merged)})"
+    assert change.commit.told in history_page(read)
+
+
+def test_commits_of_the_main_line_that_are_no_merge_name_nothing_merged(tmp_path):
+    read = read_history(Merged(tmp_path).config)
+    assert [bool(commit.merged) for commit in read.commits] == [False] * 6 + [True, False]
+
+
+def test_a_merge_of_many_commits_names_three_and_counts_the_others():
+    commit = Commit(hash="a" * 40, author_date="2026-01-01", subject="Merge", merged=tuple("vwxyz"))
+    assert commit.told == "Merge (merge of 5 commits: v; w; x; and 2 more)"
+
+
 def test_every_change_of_level_is_found_and_names_its_commit(made):
     found = [
         (change.commit.subject, change.series.benchmark, round(change.ratio, 3))
@@ -233,6 +276,26 @@ def test_steps_are_found_in_nine_of_ten_noisy_histories_and_noise_is_none(levels
         for _ in range(30)
     ]
     assert found.count(expected) >= 27
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([1] * 300 + [1.8] * 100, [300]),
+        ([1] * 300 + [1.8] * 3, [300]),
+        ([7] * 60 + [2.5] * 60 + [5] * 60 + [2] * 60 + [6] * 60 + [3] * 60, [60, 120, 180, 240, 300]),
+        ([1] * 30 + [3] + [1] * 30, [30, 31]),
+        ([1] * 400, []),
+    ],
+)
+def test_steps_are_found_in_a_long_history_too(levels, expected):
+    """asv's own choice of the number of levels finds none of the first two, and half of the third."""
+    rng = random.Random(1)
+    found = [
+        [index for index, _, _ in steps(_series([level * math.exp(rng.gauss(0, 0.05)) for level in levels]))]
+        for _ in range(10)
+    ]
+    assert found.count(expected) >= 9
 
 
 def test_a_peak_counts_from_a_smaller_factor_than_a_time():
@@ -363,6 +426,82 @@ def test_the_command_names_commits_failures_and_the_page(made, capsys):
     assert f"{made.hashes[3][:8]} failed {COLD}(64)\n" in printed
     assert printed.endswith(f"6 commits, 5 series, 1 failed\nwrote {target}\n")
     assert target.read_text().startswith("<!doctype html>")
+
+
+def test_a_benchmark_that_became_na_or_fails_is_told_with_its_commit_and_whether_it_came_back(made, capsys):
+    made.write(5, {**{name: values[5] for name, values in VALUES.items()}, BATCHED: NOT_THERE, ITERATIVE: FAILED})
+    read = read_history(made.config)
+    found = [(loss.told, loss.series.benchmark, loss.last.subject, loss.back) for loss in losses(read)]
+    newest = made.hashes[5][:8]
+    assert found == [
+        (f"failing at {made.hashes[3][:8]}", COLD, "windowed", read.commits[4]),
+        (f"vanished at {newest}", BATCHED, "slow", None),
+        (f"failing at {newest}", ITERATIVE, "slow", None),
+    ]
+    history.main(["--config", str(made.config), "-o", str(made.folder / "history.html")], standalone_mode=False)
+    printed = capsys.readouterr().out
+    assert (
+        f"vanished at {newest} 2026-01-15 {BATCHED}(64), 12.1 ms at {made.hashes[4][:8]}, not since: hungry" in printed
+    )
+    assert f"2 ms at {made.hashes[2][:8]}, back at" not in printed
+    assert f"{COLD}(64), 900 ms at {made.hashes[2][:8]}, back at {made.hashes[4][:8]}" in printed
+    page = (made.folder / "history.html").read_text()
+    assert f"vanished at {newest}" in page
+    assert "2 series without a value" in page
+
+
+def test_what_never_was_measured_did_not_vanish(made):
+    assert {loss.series.benchmark for loss in losses(read_history(made.config))} == {COLD}
+
+
+def long_history(count, seed=0):
+    """Make a history as long and as wide as that of this suite: 96 series, steps, stretches of n/a and failures."""
+    rng = random.Random(seed)
+    names = [
+        *(("patch_extraction", f"time_case_{number}", "seconds") for number in range(6)),
+        *(("patch_extraction", f"track_peak_{number}", "bytes") for number in range(4)),
+        ("patch_extraction", "track_time_ratio", "ratio"), ("patch_extraction", "track_first_call", "seconds"),
+        *(("reassembly", f"time_case_{number}", "seconds") for number in range(2)),
+        *(("reassembly", f"track_{name}", "bytes") for name in ("old_peak", "new_peak")),
+        *(("preparation", f"time_case_{number}", "seconds") for number in range(2)),
+        *(("preparation", f"track_first_{number}", "seconds") for number in range(4)),
+        *(("preparation", f"track_peak_{number}", "bytes") for number in range(2)),
+    ]  # fmt: skip
+    series = []
+    for (module, name, unit), axis in itertools.product(names, (64, 128, 256, 512)):
+        level, points = math.exp(rng.uniform(-6, 1)), []
+        born, broken = rng.choice([0, 0, count // 8]), rng.choice([0, 0, 0, count // 2])
+        for index in range(count):
+            level *= rng.choice([0.2, 0.5, 1.3, 2, 3]) if rng.random() < 0.01 else 1
+            value = level * math.exp(rng.gauss(0, 0.05))
+            samples = tuple(value * math.exp(rng.gauss(0, 0.03)) for _ in range(10)) if "time_case" in name else ()
+            state = "n/a" if index < born else "failed" if broken and 0 <= index - broken < 30 else "measured"
+            points.append(
+                Point(state=state, value=value, samples=samples) if state == "measured" else Point(state=state)
+            )
+        series.append(
+            Series(benchmark=f"{module}.{name}", params=f"{axis}, 2, 100, complex64", unit=unit, points=tuple(points))
+        )
+    commits = tuple(
+        Commit(hash=f"{index:08x}" * 5, author_date=f"2026-01-{1 + index % 28:02}T12:00:00Z", subject=f"commit {index}")
+        for index in range(count)
+    )
+    return History(machine="here", environment="env", commits=commits, series=tuple(series), left_out=0)
+
+
+@pytest.mark.timeout(300)
+def test_a_page_over_four_hundred_commits_stays_small_and_its_medians_stay():
+    long = long_history(400)
+    page = history_page(long)
+    assert len(page.encode()) < 1_500_000
+    assert len(max(re.findall(r'aria-label="[^"]*"', page), key=len)) < 3000
+    (plot,) = draw(msgspec.structs.replace(long, series=long.series[:1]))
+    # The line of the medians: one place for each value, less those that lie on the line between their neighbours.
+    line = max(re.findall(r' d="(M[^"]*)"', plot.svg), key=len)
+    assert 360 <= line.count("L") <= 400
+    assert plot.svg.count("<use") < 150
+    assert "raw samples" not in plot.caption
+    assert "400 of 400 commits measured, first 0.869, last" in plot.description
 
 
 def test_help_tells_the_exit_codes():

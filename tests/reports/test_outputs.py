@@ -13,7 +13,7 @@ import pytest
 
 from reports import comparison, context_plots, evidence, index, machine_formats, texts
 from reports.gate import judge
-from reports.page import age, flag, page
+from reports.page import ASSETS, age, content_security_policy, flag, page
 from reports.policy import read_policy
 from reports.reader import read_run
 from reports.records import Measurement, Run
@@ -222,7 +222,35 @@ def test_the_index_has_every_run_newest_first(tmp_path: Path) -> None:
     assert "torn &amp; broken" in html
     assert "cannot be read" in html
     assert 'href="old/report.html"' in html
-    assert elements(html).tags.count("script") == 0
+    assert elements(html).tags.count("script") == 1
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert script == (ASSETS / "index.js").read_text()
+    assert content_security_policy(script).replace("'", "&#39;") in html
+
+
+def nights(tmp_path: Path, *dates: str, sweep: str = "nightly") -> str:
+    """Make the index of a full run for each date."""
+    for number, date in enumerate(dates):
+        run = b.full_run()
+        manifest = msgspec.structs.replace(run.manifest, created_at=date, sweep=sweep)
+        b.write(msgspec.structs.replace(run, manifest=manifest), tmp_path / f"run-{number}")
+    return index.index_page(index.entries(tmp_path))
+
+
+def test_the_index_says_without_scripts_by_when_a_night_is_due_and_fixes_no_age(tmp_path: Path) -> None:
+    html = nights(tmp_path, "2026-11-21T02:17:00+00:00", "2026-11-20T03:17:00+01:00")
+    assert "2026-11-21 02:17 UTC</time>. The next is due by" in html
+    assert "2026-11-23 02:17 UTC</time>: where that has passed, nights have stopped" in html
+    assert "2026-11-20 02:17 UTC" in html
+    assert "ago" not in html[: html.index("<script>")]
+
+
+def test_the_nights_of_an_index_are_runs_of_their_sweep(tmp_path: Path) -> None:
+    """A quick run of somebody does not hide that nights stopped."""
+    html = nights(tmp_path, "2026-11-21T02:17:00+00:00", sweep="quick")
+    assert "No night is here: no run of the sweep nightly" in html
+    assert 'id="stale"' not in html
+    assert 'id="stale"' in index.index_page(index.entries(tmp_path), nights="quick")
 
 
 def test_history_needs_two_runs(tmp_path: Path) -> None:

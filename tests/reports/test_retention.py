@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -77,6 +78,23 @@ def test_a_run_that_is_being_written_stays(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert prune(tmp_path, 1) == ("02-nightly",)
     assert prune(tmp_path, 1) == ("01-nightly",)
+
+
+def test_where_nothing_can_be_locked_nothing_is_removed_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (1, 2):
+        make(tmp_path, day)
+
+    def flock(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(retention.fcntl, "flock", flock)
+    with pytest.raises(
+        InputError, match=r"01-nightly cannot be removed: .* gave: no locks available; remove it by hand"
+    ):
+        prune(tmp_path, 1)
+    assert (tmp_path / "01-nightly").is_dir()
 
 
 def test_a_run_that_evidence_rests_on_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def ask(task, folder, before=""):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=True,
-        timeout=120,
+        timeout=250,
     )
     return msgspec.json.decode(reply_path.read_bytes(), type=Reply)
 

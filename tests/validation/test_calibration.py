@@ -20,6 +20,7 @@ def failed(checks):
     return {found.instrument for found in checks if not found.passed}
 
 
+@pytest.mark.tensorflow
 def test_every_instrument_is_checked_in_a_fresh_child_and_passes(scan_path, tmp_path):
     reply = ask(make_task("calibrate", scan_path, case=None), tmp_path)
     assert isinstance(reply, tasks.CalibrateReply)

@@ -7,6 +7,8 @@ from validation.child import execute
 from validation.compare import compare
 from validation.demo_scan import write_demo_scan
 
+pytestmark = pytest.mark.tensorflow
+
 
 @pytest.fixture(scope="module")
 def scan_path(tmp_path_factory):

@@ -101,6 +101,7 @@ def is_server(process):
     return False
 
 
+@pytest.mark.tensorflow
 def test_two_workers_measure_what_the_embedded_run_measures(tmp_path):
     loaded, listening = [], []
 
@@ -422,6 +423,62 @@ def test_a_cluster_whose_workers_were_all_left_out_is_given_up_after_the_wait():
         workers.capacity()
 
 
+class ForgetfulClient(MadeUpClient):
+    """The client of a Dask that describes five workers unless asked for all, and sometimes none of them."""
+
+    def __init__(self, *states, forgets=()):
+        super().__init__(*states)
+        self.forgets = list(forgets)
+
+    def scheduler_info(self, n_workers=5):
+        told = super().scheduler_info()
+        count = len(told["workers"])
+        shown = 0 if self.forgets and self.forgets.pop(0) else count if n_workers == -1 else n_workers
+        return {"n_workers": count, "workers": dict(list(told["workers"].items())[:shown])}
+
+
+def test_all_workers_are_counted_where_dask_describes_five_unless_asked_for_all():
+    workers = Workers(ForgetfulClient({f"worker-{number}": "a" for number in range(9)}), 0.0)
+    assert workers.capacity() == 9
+    assert len(workers.greet(None, 1)) == 9
+
+
+def test_an_answer_that_describes_fewer_workers_than_it_counts_is_asked_for_anew():
+    workers = Workers(ForgetfulClient({"one": "a", "two": "a"}, forgets=[True, True, False, True]), 0.0)
+    assert workers.capacity() == 2
+    assert workers.capacity() == 2
+
+
+def test_one_look_that_finds_no_worker_ends_no_run():
+    """However long ago the last look was: the wait begins where no worker is found."""
+    one = {"one": "a"}
+    workers = Workers(MadeUpClient(one, {}, one, one), 0.0)
+    assert workers.capacity() == 1
+    time.sleep(0.01)
+    assert workers.capacity() == 0
+    time.sleep(0.01)
+    assert workers.capacity() == 1
+    late = Workers(MadeUpClient({}, one), 0.0)
+    time.sleep(0.01)
+    assert late.capacity() == 1
+    assert greeted(0.0, None, {}, one) == ["one"]
+
+
+def test_no_worker_at_two_looks_and_for_longer_than_the_wait_ends_the_run():
+    workers = Workers(MadeUpClient({"one": "a"}, {}), 0.0)
+    assert workers.capacity() == 1
+    assert workers.capacity() == 0
+    time.sleep(0.01)
+    with pytest.raises(InstrumentError, match="the cluster had no worker that offers the resource measure for 0 s"):
+        workers.capacity()
+
+
+def test_a_real_cluster_of_more_than_five_workers_is_counted_whole(threads_cluster):
+    with connect(ClusterOptions(scheduler=threads_cluster(*[{"measure": 1}] * 8), worker_wait_s=20.0)) as workers:
+        workers.client.wait_for_workers(8)
+        assert [workers.capacity() for _ in range(20)] == [8] * 20
+
+
 @pytest.fixture
 def threads_cluster():
     """A scheduler with workers in this process, each with its own resources."""
@@ -472,16 +529,22 @@ def test_a_worker_that_is_left_out_gets_no_more_tasks(threads_cluster):
         assert {workers.result_of(name_of_worker) for _ in range(5)} == {1}
 
 
-def test_a_worker_that_leaves_in_good_order_is_counted_for_its_task(threads_cluster):
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
+def test_a_worker_that_leaves_in_good_order_is_counted_for_its_task(threads_cluster, tmp_path):
     with connect(ClusterOptions(scheduler=threads_cluster({"measure": 1}, {"measure": 1}))) as workers:
         workers.client.wait_for_workers(2)
-        future = workers.submit(time.sleep, 1.0)
+        future = workers.submit(wait_for, str(tmp_path / "go_on"))
         deadline = time.monotonic() + 60
         at = []
         while not at and time.monotonic() < deadline:
             at = [address for address, keys in workers.client.processing().items() if future.key in keys]
         assert len(at) == 1
         workers.client.retire_workers(at)
+        (tmp_path / "go_on").touch()
         assert workers.wait([future], 60.0) == [future]
         assert workers.moves(future) == 1
 

@@ -17,6 +17,7 @@ def test_two_writes_give_the_same_bytes(tmp_path):
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
 
 
+@pytest.mark.tensorflow
 def test_it_is_a_scan_that_ptycho_accepts(tmp_path):
     from ptycho.raw_data import RawData
 

@@ -20,6 +20,7 @@ def scan_path(tmp_path_factory):
     return str(path)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("kernel", "name"), ALL)
 @pytest.mark.parametrize("pattern", ["border", "fermat"])
 def test_every_engine_fallback_and_flag_state_agrees_with_the_oracle(scan_path, kernel, name, pattern):
@@ -33,6 +34,7 @@ def test_every_engine_fallback_and_flag_state_agrees_with_the_oracle(scan_path, 
     np.testing.assert_allclose(found, compute(**arguments), atol=1e-6, rtol=0)
 
 
+@pytest.mark.tensorflow
 def test_a_checkout_without_an_engine_makes_it_not_available(scan_path, monkeypatch):
     import ptycho.raw_data
 
@@ -44,6 +46,7 @@ def test_a_checkout_without_an_engine_makes_it_not_available(scan_path, monkeypa
         kernels.load(kernels.find("patch_extraction", "batched_xla"))(**workloads.build(make_case(), scan_path))
 
 
+@pytest.mark.tensorflow
 def test_the_flag_states_really_choose_their_implementation(scan_path, monkeypatch):
     import ptycho.raw_data
 
@@ -66,6 +69,7 @@ def test_the_flag_states_really_choose_their_implementation(scan_path, monkeypat
         assert used == [expected], name
 
 
+@pytest.mark.tensorflow
 def test_the_state_of_the_process_is_left_as_it_was(scan_path, monkeypatch):
     import os
 

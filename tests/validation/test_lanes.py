@@ -78,6 +78,7 @@ def test_no_gallery_shares_the_machine(nightly):
     assert sum(isinstance(item, MutantItem) for item in alone) > 30
 
 
+@pytest.mark.tensorflow
 def test_nothing_is_timed_beside_other_work(tmp_path, monkeypatch, quick_protocol):
     (tmp_path / "timed.toml").write_text(MANY + TIMED)
     ended = []
@@ -161,6 +162,7 @@ def test_the_first_exception_ends_both_lanes_and_no_answer_counts_any_more(two_l
         two_lanes.require_going()
 
 
+@pytest.mark.tensorflow
 def test_bits_and_lines_are_those_of_a_run_without_lanes(tmp_path, monkeypatch):
     (tmp_path / "many.toml").write_text(MANY)
     write_demo_scan(tmp_path / "scan.npz")

@@ -1,7 +1,7 @@
 """The law that stands in for the slow loop is fitted to what was measured, and never rules where time is judged."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from validation.law import PRIOR_S, ReferenceLaw, passes_and_pixels
@@ -20,7 +20,6 @@ def test_passes_and_pixels_of_the_padded_object():
     assert passes_and_pixels(case_of(5000)) == (20000, (200 + 64) * (256 + 64))
 
 
-@settings(deadline=None)  # other work on the machine is no failure
 @given(
     start=st.floats(0.5, 3.0),
     per_pass=st.floats(1e-4, 1e-3),

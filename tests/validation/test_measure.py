@@ -24,18 +24,25 @@ SMOKE = catalogue.expand("smoke", SCAN, 0)
 SHORT = Protocol(replicates=5, max_replicates=5, samples=2, discarded=0, min_sample_s=0.001, memory_pairs=1)
 
 
+@pytest.fixture(scope="module")
+def executor(tmp_path_factory):
+    with LocalExecutor(tmp_path_factory.mktemp("executor"), mode="fork", threads=2, memory_limit_bytes=None) as shared:
+        yield shared
+
+
 @pytest.fixture
-def bench(tmp_path):
+def bench(executor, tmp_path):
     write_demo_scan(tmp_path / "scan.npz")
-    with LocalExecutor(tmp_path, mode="fork", threads=2, memory_limit_bytes=None) as executor:
-        yield Bench(
-            executor,
-            scan_path=str(tmp_path / "scan.npz"),
-            ptycho_path=None,
-            protocol=SHORT,
-            scratch=tmp_path,
-            timeout_s=60.0,
-        )
+    made = Bench(
+        executor,
+        scan_path=str(tmp_path / "scan.npz"),
+        ptycho_path=None,
+        protocol=SHORT,
+        scratch=tmp_path,
+        timeout_s=60.0,
+    )
+    yield made
+    made.forget_outputs()
 
 
 def context_case(context=True):
@@ -66,6 +73,7 @@ def test_another_case_has_another_order():
     assert len({tuple(times.shuffled(Schedule(7, 1, 2), f"case {number}")) for number in range(20)}) > 10
 
 
+@pytest.mark.tensorflow
 def test_where_the_loop_is_left_out_the_candidate_is_timed_alone_and_the_line_says_why(bench, monkeypatch):
     monkeypatch.setattr(law, "PIXELS_MOVED_LIMIT", 1)
     monkeypatch.setattr(law, "CONTEXT_PIXELS_LIMIT", 1)
@@ -79,6 +87,7 @@ def test_where_the_loop_is_left_out_the_candidate_is_timed_alone_and_the_line_sa
     assert "4 passes over" in found.equivalence.reference_left_out
 
 
+@pytest.mark.tensorflow
 @pytest.mark.slow
 def test_the_loop_of_a_context_case_is_timed_where_it_is_short(bench):
     found = measure.measure(bench, context_case(), "batched", TIMED)
@@ -154,6 +163,7 @@ def test_what_is_undecided_is_what_the_gate_leaves_open(seed, ratio, spread, ext
     assert times.undecided("patch_extraction", *arms) is open_still
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("open_question", "expected"), [(True, (4, 8)), (False, (2, 4))])
 def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_question, expected):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=2, max_replicates=4, noise_pairs_per_reference=1)
@@ -167,6 +177,7 @@ def test_an_undecided_case_has_its_one_extension(bench, monkeypatch, open_questi
     assert asked == [[2, 4]]
 
 
+@pytest.mark.tensorflow
 def test_context_is_not_extended(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=2)
     monkeypatch.setattr(times, "undecided", lambda *arguments: True)
@@ -192,6 +203,7 @@ def test_the_promises_that_an_extension_looks_at_are_those_of_the_gate():
     } == times.PROMISED_SPEEDUPS
 
 
+@pytest.mark.tensorflow
 def test_the_time_of_the_oracle_is_no_measured_time(bench):
     case = context_case().case
     bench.output(case, ORACLE)
@@ -200,6 +212,7 @@ def test_the_time_of_the_oracle_is_no_measured_time(bench):
     assert bench.measured_s > 0.0
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("context", "expected"), [(False, ["reference", "batched"]), (True, [])])
 def test_time_lines_of_memory_are_drawn_of_cases_that_are_judged(bench, context, expected):
     found = peaks.measure_memory(bench, context_case(context), "batched")
@@ -218,6 +231,7 @@ def test_time_lines_are_predicted_where_they_are_taken():
     )
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("nudge", [0, 1])
 def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_has_its_bits(
     bench, tmp_path, monkeypatch, nudge
@@ -244,6 +258,7 @@ def test_the_reference_is_compared_with_the_oracle_whether_or_not_the_candidate_
     assert found.candidate_vs_oracle.passed is (nudge == 0)
 
 
+@pytest.mark.tensorflow
 def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkeypatch):
     asked = []
     ask = bench.ask
@@ -257,6 +272,7 @@ def test_the_copy_is_measured_before_amid_and_after_the_replicates(bench, monkey
     assert asked == [*["time"] * 2, "copy", *["time"] * 2, "copy", *["time"] * 3, "copy"]
 
 
+@pytest.mark.tensorflow
 def test_the_first_process_of_either_arm_is_thrown_away(bench, monkeypatch):
     bench.protocol = msgspec.structs.replace(SHORT, replicates=1, max_replicates=1)
     asked = []
@@ -324,6 +340,7 @@ def timed(bench, monkeypatch):
     return start
 
 
+@pytest.mark.tensorflow
 def test_a_process_from_before_there_was_a_quiet_one_is_repeated(timed):
     timing = timed([500, 500, *[0] * 20])
     assert (timing.contended_rejected, timing.contended_kept) == (2, 0)
@@ -332,6 +349,7 @@ def test_a_process_from_before_there_was_a_quiet_one_is_repeated(timed):
     assert all(arm.involuntary_switches == 0 for arm in arms)
 
 
+@pytest.mark.tensorflow
 def test_processes_that_stay_contended_are_counted_as_kept(timed):
     timing = timed([0, 500, 500, 500, 500, 500, 500, 500])
     # Two of five may be repeated; the reference had no quieter one to be compared with.

@@ -101,6 +101,7 @@ def test_a_bad_placement_is_bad(scan_path, name):
     assert not compare(right, wrong, expected_name="oracle", actual_name=name, atol=1e-6).passed
 
 
+@pytest.mark.tensorflow
 def test_a_canvas_for_each_patch_gives_the_right_sum(scan_path):
     arguments = workloads.build(make_case(kernel="reassembly", gridsize=1, batch=9, pattern="fermat"), scan_path)
     found = np.asarray(bad_placements.canvas_per_patch(**arguments))
@@ -117,6 +118,7 @@ def test_what_places_about_the_middle_is_right_but_for_the_defects_it_serves(sca
     assert np.array_equal(placed, right)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "name", [name for name in OUTPUTS["patch_extraction"] if name not in ("unwritten_patch", "fails_when_large")]
 )
@@ -129,6 +131,7 @@ def test_a_bad_output_is_bad(scan_path, name):
     assert not compare(right, wrong, expected_name="oracle", actual_name=name, atol=1e-6).passed
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "name",
     [
@@ -148,6 +151,7 @@ def test_what_is_bad_in_another_way_has_the_right_output(scan_path, name):
     assert compare(right, found, expected_name="oracle", actual_name=name, atol=1e-6).passed
 
 
+@pytest.mark.tensorflow
 def test_the_path_that_fails_when_large_is_right_when_small(scan_path):
     import tensorflow as tf
 
@@ -338,6 +342,7 @@ def test_the_broken_checkout_passes_its_suite_with_the_flag_off_and_fails_it_wit
     assert {flag: (outcome.passed, outcome.failed) for flag, outcome in found.items()} == {"off": (1, 0), "on": (0, 1)}
 
 
+@pytest.mark.tensorflow
 def test_tracemalloc_reads_the_block_of_numpy_and_nothing_of_the_one_of_tensorflow():
     readings = bad_implementations.tracemalloc_meter()
     assert readings[0] == pytest.approx(calibration.BLOCK_BYTES, rel=0.02)

@@ -141,6 +141,7 @@ checks = ["equivalence", "time", "memory"]
 """
 
 
+@pytest.mark.tensorflow
 class TestRun:
     @pytest.fixture
     def asked(self, monkeypatch):

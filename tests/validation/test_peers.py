@@ -24,6 +24,7 @@ def scan_path(tmp_path_factory):
     return str(path)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_peer_does_the_same_job_up_to_its_known_error(scan_path, tmp_path, name):
     path = tmp_path / "out.npy"

@@ -28,6 +28,7 @@ def probe(name, function, scan_path, kernel="patch_extraction", **changed):
     return probes.run(name, function, "oracle", case_of(kernel, **changed), scan_path)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("kernel", "name"), [pair for pair in ALL if pair[1] != "threads"])
 @pytest.mark.parametrize("implementation", ["reference", "batched"])
 def test_every_probe_holds_for_ptycho(scan_path, kernel, name, implementation):
@@ -43,12 +44,14 @@ def test_every_probe_holds_for_ptycho(scan_path, kernel, name, implementation):
     assert kernels.KERNELS[kernel]
 
 
+@pytest.mark.tensorflow
 def test_bits_do_not_depend_on_threads(scan_path, tmp_path):
     reply = ask(make_task("probe", scan_path, implementation="batched", probe="threads"), tmp_path)
     assert isinstance(reply, tasks.ProbeReply)
     assert reply.passed, reply
 
 
+@pytest.mark.tensorflow
 def test_in_a_child_of_the_server_the_threads_probe_forks_and_sees_the_same(scan_path, tmp_path):
     started = tmp_path / "started"
     (tmp_path / "sitecustomize.py").write_text(f"open({str(started)!r}, 'a').write('an interpreter\\n')\n")
@@ -238,6 +241,7 @@ def test_a_nan_in_the_imaginary_part_of_the_counts_is_seen(scan_path):
     assert not probe("count_canvas", half, scan_path, "reassembly").passed
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("planned", [planned for planned in _probed(0) if not planned.every_candidate])
 def test_every_probe_holds_where_threads_share_the_work(scan_path, planned):
     from validation.child import execute
@@ -251,6 +255,7 @@ def test_every_probe_holds_where_threads_share_the_work(scan_path, planned):
             assert reply.passed, (name, reply)
 
 
+@pytest.mark.tensorflow
 def test_the_large_probed_cases_are_shared_by_threads():
     from ptycho.patches import _RANGE_PIXELS
 
@@ -259,6 +264,7 @@ def test_the_large_probed_cases_are_shared_by_threads():
     assert placement.batch * placement.M**2 >= 2**20
 
 
+@pytest.mark.tensorflow
 def test_the_threads_probe_asks_the_checkout_that_is_measured(scan_path, tmp_path, monkeypatch):
     """Also where the command is started in a folder that holds another ``ptycho``."""
     (tmp_path / "ptycho").mkdir()

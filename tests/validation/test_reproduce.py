@@ -12,6 +12,8 @@ from validation import catalogue, gallery_bench
 from validation.records import Case
 from validation.sweeps import parse_case_id
 
+pytestmark = pytest.mark.tensorflow
+
 WRONG = "tests.validation.misbehaving:one_element_off"
 
 

@@ -1,7 +1,9 @@
 """The run folder keeps what was measured, whole and once."""
 
+import errno
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 
@@ -205,3 +207,29 @@ def test_the_overhead_counts_cases_and_probes(folder):
     fields = {name: value for name, value in OLD_PROBE.items() if name != "kind"}
     folder.append(ProbeResult(**{**fields, **head, "schema_version": SCHEMA_VERSION}, wall_s=6.0, measured_s=1.0))
     assert summarise(folder).overhead_share == 0.75
+
+
+def refuse_locks(monkeypatch, code):
+    """Let the file system say this to whoever wants a lock: nothing here has one without locks."""
+
+    def flock(file, how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(results.fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO])
+def test_a_file_system_without_locks_is_not_told_as_another_process(folder, monkeypatch, code):
+    refuse_locks(monkeypatch, code)
+    with pytest.raises(UsageError, match="must be on a file system with locks") as raised, folder.locked():
+        pass
+    assert str(folder.path) in str(raised.value)
+    assert os.strerror(code).lower() in str(raised.value)
+    assert "is being written" not in str(raised.value)
+
+
+@pytest.mark.parametrize("code", [errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES])
+def test_a_lock_that_another_process_holds_is_told_as_that(folder, monkeypatch, code):
+    refuse_locks(monkeypatch, code)
+    with pytest.raises(UsageError, match="is being written by process"), folder.locked():
+        pass

@@ -27,6 +27,8 @@ from validation.runner import LocalExecutor
 from validation.summary import case_passed, line_passed
 from validation.sweeps import PROTOCOL, make_case
 
+pytestmark = pytest.mark.tensorflow
+
 
 def run_in(tmp_path, sweep, **options):
     path = tmp_path / "sweep.toml"
@@ -234,12 +236,12 @@ def test_a_stopped_run_ends_cleanly_and_says_how_to_resume(tmp_path, number):
             break
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
     (line,) = stderr.splitlines()
     assert "stopped; what was measured is kept, continue with:" in line
     assert line.endswith("--resume")
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
     lines = results.RunFolder.open(tmp_path / "run").lines()
     assert len(lines) >= 2

@@ -142,6 +142,7 @@ def cases_of(folder):
     return {line.case.case_id for line in folder.lines() if isinstance(line, CaseResult)}
 
 
+@pytest.mark.tensorflow
 def test_a_run_measures_the_size_it_chose_and_says_so(go):
     told, folder = go(0.05)
     chosen = parse_case_id(folder.manifest.reference_case_id)
@@ -150,12 +151,14 @@ def test_a_run_measures_the_size_it_chose_and_says_so(go):
     assert cases_of(folder) == {chosen.case_id, "patch_extraction-N8-g1-B5-c64-20x31-border-s0"}
 
 
+@pytest.mark.tensorflow
 def test_a_run_keeps_the_declared_size_where_the_loop_takes_long_enough(go):
     told, folder = go(1e-9)
     assert folder.manifest.reference_case_id == "patch_extraction-N8-g1-B4-c64-20x31-border-s0"
     assert "the reference case has" not in told
 
 
+@pytest.mark.tensorflow
 def test_a_continued_run_keeps_the_size_it_began_with(go, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -173,12 +176,14 @@ def test_a_continued_run_keeps_the_size_it_began_with(go, monkeypatch):
     assert folder.manifest.reference_case_id in cases_of(folder)
 
 
+@pytest.mark.tensorflow
 def test_a_run_of_another_sweep_is_refused_by_the_name_of_the_sweep(go, tmp_path):
     go(0.05)
     with pytest.raises(UsageError, match=r"can only be continued where nothing changed, but the sweep did"):
         run(Options(sweep="quick", out=str(tmp_path / "run"), command="", resume=True), Progress(io.StringIO()))
 
 
+@pytest.mark.tensorflow
 def test_a_loop_that_fails_leaves_the_size_as_declared(tmp_path):
     with LocalExecutor(tmp_path, mode="fork", threads=1, memory_limit_bytes=None) as executor:
         bench = Bench(

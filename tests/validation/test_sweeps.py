@@ -252,6 +252,7 @@ def test_the_quick_reference_case_has_a_loop_that_is_timed_as_one_whatever_the_s
     assert 1000 <= case.batch * case.gridsize**2 <= 4000
 
 
+@pytest.mark.tensorflow
 def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
     from ptycho.placement import default_chunk_size
     from validation.kernels import KERNELS
@@ -263,9 +264,26 @@ def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
     assert "outside" in {case.pattern for case in swept}
 
 
+@pytest.mark.tensorflow
 def test_full_takes_every_way_to_extract_over_several_chunks_and_a_rest(full):
     from ptycho.patches import default_chunk_size
 
     swept = [p.case for p in full.cases if p.every_candidate and p.case.kernel == "patch_extraction"]
     batches = [(case.batch, default_chunk_size(case.N, case.gridsize**2)) for case in swept]
     assert any(batch > 2 * chunk and batch % chunk for batch, chunk in batches)
+
+
+def test_full_compares_outputs_of_the_judged_sizes_whole_with_the_loop_on_two_inputs(full):
+    from validation.law import ReferenceLaw
+
+    law = ReferenceLaw()
+    compared = [planned.case for planned in full.cases if law.reason_to_leave_out(planned) is None]
+    for judged in (full.reference_case_id, full.reassembly_case_id):
+        case = next(case for case in compared if case.case_id == judged)
+        alike = [
+            other
+            for other in compared
+            if (other.kernel, other.N, other.gridsize, other.batch, other.M, other.height, other.width)
+            == (case.kernel, case.N, case.gridsize, case.batch, case.M, case.height, case.width)
+        ]
+        assert {other.pattern for other in alike} >= {"scan", "fermat"}

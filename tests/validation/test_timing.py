@@ -39,13 +39,19 @@ def arm(function, scan_path, name="candidate", **changed):
 
 
 def test_a_known_delay_is_read(scan_path):
+    inside = []
+
     def delayed(**arguments):
+        started = time.perf_counter()
         time.sleep(0.02)
-        return oracle.extract_patches(**arguments)
+        output = oracle.extract_patches(**arguments)
+        inside.append(time.perf_counter() - started)  # on a busy machine a call takes longer, and that is its time
+        return output
 
     found = arm(delayed, scan_path)
     assert len(found.samples_s) == 5
     assert min(found.samples_s) >= 0.02
+    assert np.median(found.samples_s) < 1.5 * np.median(inside[-5:])
 
 
 def test_the_first_call_is_timed_apart_and_holds_the_import(scan_path):
@@ -57,14 +63,14 @@ def test_the_first_call_is_timed_apart_and_holds_the_import(scan_path):
 
     def compiled_at_first(**arguments):
         if not calls:
-            time.sleep(0.2)
+            time.sleep(1.0)  # longer than a busy machine holds up a short call
         calls.append(1)
         return oracle.extract_patches(**arguments)
 
     case = make_case()
     found = timing.measure_arm(Watch(load, case, workloads.build(case, scan_path), Channel(None)), "x", PROTOCOL)
     assert found.import_s >= 0.1
-    assert found.first_call_s >= found.import_s + 0.2
+    assert found.first_call_s >= found.import_s + 1.0
     assert max(found.samples_s) < found.first_call_s
 
 

@@ -98,12 +98,24 @@ def test_sums_of_overlapping_patches_stay_within_one(scan_path, pattern):
     assert np.abs(canvas).max() > 0.05
 
 
-def test_a_variant_is_other_data_of_the_same_size(scan_path):
-    made = workloads.build(make_case(), scan_path)
-    varied = workloads.variant(made, 1)
-    for name in ("gt_image", "global_offsets", "local_offsets"):
-        assert varied[name].shape == made[name].shape
-        assert not np.array_equal(varied[name], made[name])
+@pytest.mark.parametrize("kernel", ["patch_extraction", "reassembly"])
+@pytest.mark.parametrize("pattern", workloads.PATTERNS)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_fresh_inputs_are_other_data_of_the_same_size_and_magnitude(scan_path, kernel, pattern, dtype):
+    case = make_case(kernel=kernel, pattern=pattern, dtype=dtype, batch=40)
+    made = workloads.build(case, scan_path)
+    fresh, again, other = (workloads.fresh(case, made, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    for name, value in made.items():
+        if not isinstance(value, np.ndarray):
+            assert fresh[name] == value
+            continue
+        assert (fresh[name].shape, fresh[name].dtype) == (value.shape, value.dtype)
+        np.testing.assert_array_equal(fresh[name], again[name])
+        if pattern != "zero" or name in ("gt_image", "obj_tensor"):
+            assert not np.array_equal(fresh[name], value)
+            assert not np.array_equal(fresh[name], other[name])
+    values = "gt_image" if kernel == "patch_extraction" else "obj_tensor"
+    np.testing.assert_array_equal(np.sort(np.abs(fresh[values]), axis=None), np.sort(np.abs(made[values]), axis=None))
 
 
 def test_predicted_memory_grows_with_the_batch():
