@@ -52,7 +52,7 @@ def _refused(
 
 
 def _slow(kind: int, where: str, description: str, expected: str = "speed") -> Mutant:
-    return _cheat(kind, where, "clock", expected, "times", description)
+    return _cheat(kind, where, "clock", expected, "x median", description)
 
 
 def _hungry(kind: int, where: str, description: str) -> Mutant:
