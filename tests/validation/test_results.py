@@ -107,7 +107,7 @@ PRESENT = f'"schema_version": "{SCHEMA_VERSION}"'
 def test_a_run_of_another_schema_version_is_refused(folder):
     path = folder.path / results.MANIFEST
     path.write_text(path.read_text().replace(PRESENT, '"schema_version": "9.9"', 1))
-    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1 or 1\.2 or 1\.3, got '9.9'"):
+    with pytest.raises(UsageError, match=r"must have schema version 1\.0 or 1\.1 or 1\.2 or 1\.3 or 1\.4, got '9.9'"):
         results.RunFolder.open(folder.path)
 
 
