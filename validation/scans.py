@@ -9,7 +9,6 @@ from pathlib import Path
 
 from validation.errors import UsageError
 from validation.records import Scan
-from validation.subject.options import reading_of
 
 BUILT_IN_SCAN = "built-in scan"
 # Name of the array with the nearest positions of each position, and for how many positions and neighbours it is made.
@@ -68,10 +67,11 @@ def _prepare(data: str | None, folder: Path, reading: tuple[str, ...]) -> tuple[
         return path, (demo_scan.HEIGHT, demo_scan.WIDTH), demo_scan.POSITIONS
     import numpy as np
 
+    from validation.subject.isolated import read
     from validation.subject.neighbours import nearest
-    from validation.subject.reading import read, write
+    from validation.subject.reading import write
 
-    scan = read(Path(data), reading_of(reading))
+    scan = read(Path(data), reading)
     path = folder / "scan.npz"
     places = np.stack([scan.x, scan.y], axis=1)
     write(path, scan, **{NEAREST: nearest(places, _CENTRES, _NEIGHBOURS)})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from validation.errors import UsageError
-from validation.subject.options import MAPPED, ORIGINS, make_reading, reading_of
+from validation.subject.options import MAPPED, ORIGINS, make_reading
 
 if TYPE_CHECKING:
     from validation.subject.scan import Scan
@@ -60,14 +60,14 @@ def show(file: str, words: tuple[str, ...], write: str | None, picture: str | No
     UsageError
         If it is no scan, or a file cannot be written.
     """
-    from validation.subject import reading, telling
+    from validation.subject import isolated, reading, telling
 
     for option, target, suffix in (("--write", write, ".npz"), ("--picture", picture, ".png")):
         if target is not None and Path(target).suffix != suffix:
             raise UsageError(f"{option} must end in {suffix}, got {target}")
         if target is not None and Path(target).resolve() == Path(file).resolve():
             raise UsageError(f"{option} must be another file than the scan, got {target}")
-    scan = reading.read(Path(file), reading_of(words))
+    scan = isolated.read(Path(file), words)
     told = telling.lines(scan, file)
     for target, make in ((write, reading.write), (picture, _draw)):
         if target is not None:

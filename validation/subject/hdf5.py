@@ -44,9 +44,8 @@ class Hdf5Source(Source):
 
     def header(self, name: str) -> Header:
         """Shape and dtype of a dataset, axes as in the file, or in MATLAB's order."""
-        dataset = self._dataset(name)
-        shape = tuple(int(extent) for extent in dataset.shape or ())
-        return Header(shape[::-1] if self.matlab else shape, dataset.dtype)
+        header = self._header(name, self._dataset(name))
+        return Header(header.shape[::-1], header.dtype) if self.matlab else header
 
     def read(self, name: str) -> NDArray[Any]:
         """Read a dataset; of a cell array of MATLAB its cells, stacked behind the last axis."""
@@ -64,7 +63,7 @@ class Hdf5Source(Source):
         try:
             value = np.asarray(self._file[name or "/"].attrs[attribute])
             return float(value.reshape(-1)[0]) if value.size == 1 and value.dtype.kind in "iuf" else None
-        except (KeyError, OSError, TypeError, ValueError):
+        except Exception:  # there is none, or it is damaged
             return None
 
     def close(self) -> None:
@@ -108,17 +107,23 @@ class Hdf5Source(Source):
         return dataset
 
     def _read(self, name: str, dataset: Any) -> NDArray[Any]:
-        header = Header(tuple(int(extent) for extent in dataset.shape or ()), dataset.dtype)
+        header = self._header(name, dataset)
         self.require_memory(name, header)
         self._require_filters(name, dataset)
-        if dataset.dtype.kind == "O":
-            if self._h5py.check_ref_dtype(dataset.dtype) is not None:
+        if header.dtype.kind == "O":
+            if self._h5py.check_ref_dtype(header.dtype) is not None:
                 cells = [self._read(name, self._file[cell]) for cell in np.ravel(dataset[()])]
                 return cells[0] if len(cells) == 1 else np.stack(cells)
             raise self.unreadable(name, "it holds text or objects; plain numeric arrays are expected")
         if header.nbytes and not dataset.id.get_storage_size():
             raise self.unreadable(name, f"its {header.nbytes} bytes were never written")
         return np.asarray(dataset[()])
+
+    def _header(self, name: str, dataset: Any) -> Header:
+        try:
+            return Header(tuple(int(extent) for extent in dataset.shape or ()), dataset.dtype)
+        except Exception as error:
+            raise self.unreadable(name, error) from None
 
     def _require_filters(self, name: str, dataset: Any) -> None:
         filters = dataset.id.get_create_plist()

@@ -24,7 +24,7 @@ def read(path: Path, reading: Reading) -> Scan:
     UsageError
         If the file cannot be read, does not say what must be known, or is no scan; one line, with what to do.
     """
-    with opened(path) as source:
+    with np.errstate(all="ignore"), opened(path) as source:  # what is not finite is refused by name
         found = _read(source, reading)
         oddities = check(found, path, reading)
     return dataclasses.replace(found, form=f"{found.form} ({source.kind})", remarks=(*found.remarks, *oddities))

@@ -99,7 +99,7 @@ def test_the_command_tells_what_it_found_draws_it_and_writes_it(tmp_path, form):
     told = "\n".join(command.show(str(tmp_path / "scan.npz"), words, str(out), str(picture)))
     for line in (
         "object      47 x 62 complex64",
-        "positions   30, in",
+        "positions   30; in the file: ",
         "converted   ",
         "x, columns",
         f"wrote {picture}",
