@@ -335,7 +335,7 @@ def run(options: Options, progress: Progress) -> Summary:
             Path(scratch_name), mode=options.start, threads=declared.threads, memory_limit_bytes=limit
         ) as executor,
     ):
-        scan_path = materialise(options.data, Path(scratch_name), options.reading)
+        scan_path = materialise(options.data, Path(scratch_name), options.reading, progress.note)
         bench = measure.Bench(
             executor,
             scan_path=scan_path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from validation.errors import UsageError
@@ -46,18 +47,30 @@ def peek(data: str | None, reading: tuple[str, ...] = ()) -> Scan:
     )
 
 
-def materialise(data: str | None, folder: Path, reading: tuple[str, ...] = ()) -> str:
+def materialise(
+    data: str | None, folder: Path, reading: tuple[str, ...] = (), tell: Callable[[str], None] = lambda text: None
+) -> str:
     """Write a scan into the folder, in the form that children read; give the absolute path.
+
+    Parameters
+    ----------
+    data, reading
+        As of `peek`.
+    folder : Path
+    tell : callable
+        Told how the file was read, where it is not in our own form, and what is odd.
 
     Raises
     ------
     UsageError
         As `peek` does.
     """
-    return str(_prepare(data, folder, reading)[0].resolve())
+    return str(_prepare(data, folder, reading, tell)[0].resolve())
 
 
-def _prepare(data: str | None, folder: Path, reading: tuple[str, ...]) -> tuple[Path, tuple[int, int], int]:
+def _prepare(
+    data: str | None, folder: Path, reading: tuple[str, ...], tell: Callable[[str], None] = lambda text: None
+) -> tuple[Path, tuple[int, int], int]:
     """Write a scan for the children; give the path, the shape of the object and the number of positions."""
     if data is None:
         from validation import demo_scan
@@ -72,6 +85,10 @@ def _prepare(data: str | None, folder: Path, reading: tuple[str, ...]) -> tuple[
     from validation.subject.reading import write
 
     scan = read(Path(data), reading)
+    if scan.units != "pixels" or reading:
+        tell(f"the scan is read as {scan.form}; its positions are in {scan.units}: {scan.conversion}")
+    for remark in scan.remarks:
+        tell(f"the scan: {remark}")
     path = folder / "scan.npz"
     places = np.stack([scan.x, scan.y], axis=1)
     write(path, scan, **{NEAREST: nearest(places, _CENTRES, _NEIGHBOURS)})

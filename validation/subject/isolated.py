@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -73,7 +74,7 @@ def read(path: Path, words: tuple[str, ...]) -> Scan:
             raise UsageError(f"--data {path} cannot be read: it ended its reader ({how}); it is damaged")
         told = msgspec.json.decode(done.stdout, type=_Told)
         with np.load(made, allow_pickle=False) as arrays:
-            found = {field: arrays[name] if name in arrays else None for field, name in _ARRAYS.items()}
+            found: dict[str, Any] = {field: arrays.get(name) for field, name in _ARRAYS.items()}
     return Scan(**found, **msgspec.structs.asdict(told))
 
 

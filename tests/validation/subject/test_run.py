@@ -32,6 +32,12 @@ def finished(tmp_path_factory):
         "run", "--sweep", "sweep.toml", "--data", "a b.h5", *files.UNKNOWN, "--out", "run", "--threads", 2, cwd=folder
     )
     assert done.returncode == 0, done.stderr
+    for words in (
+        "the scan is read as arrays by name (HDF5)",
+        "divided by 8e-09 m, and half the object added",
+        "pairs of reals",
+    ):
+        assert words in done.stdout
     return folder
 
 
