@@ -19,7 +19,7 @@ def lines(scan: Scan, file: str) -> list[str]:
         f"file        {file}",
         f"format      {scan.form}",
         f"object      {_shape(scan.image)}, magnitude {_magnitudes(scan.image)}",
-        f"probe       {'none that is one image' if scan.probe is None else _shape(scan.probe)}",
+        f"probe       {'none is taken' if scan.probe is None else _shape(scan.probe)}",
         f"positions   {len(scan.x)}; in the file: {scan.units}",
         f"converted   {scan.conversion}",
         f"x, columns  {_range(scan.x)} of 0..{scan.image.shape[1] - 1}",
