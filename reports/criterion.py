@@ -88,6 +88,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if sweep is None and not is_sweep(manifest):
             return manifest.command
         data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
+        data += [shlex.quote(word) for word in manifest.scan.reading]
         checkout = manifest.provenance.ptycho_path
         words = [
             "--sweep",

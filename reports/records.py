@@ -320,6 +320,8 @@ class Scan(Read, frozen=True, kw_only=True):
     sha256: str
     object_shape: tuple[int, int]
     positions: int
+    reading: tuple[str, ...] = ()
+    prepared_sha256: str | None = None
 
 
 class Planned(Read, frozen=True, kw_only=True):

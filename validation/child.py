@@ -7,7 +7,6 @@ implementation becomes an `ErrorReply`; the traceback goes to standard error.
 from __future__ import annotations
 
 import gc
-import hashlib
 import sys
 import time
 import traceback
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from validation import kernels, memory, timing, workloads
+from validation import kernels, memory, scans, timing, workloads
 from validation.channel import Channel, ProtocolError, generator
 from validation.instruments import TamperedError
 from validation.records import Case, Protocol, Scan
@@ -85,7 +84,7 @@ def _scan(task: Task, channel: Channel) -> Reply:
 
     try:
         data = RawData.from_npz(task.scan_path)
-        digest = hashlib.sha256(Path(task.scan_path).read_bytes()).hexdigest()
+        digest = scans.digest(Path(task.scan_path))
     except (ValueError, OSError) as error:
         return ErrorReply(reason="bad_input", message=str(error))
     height, width = data.objectGuess.shape
