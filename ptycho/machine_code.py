@@ -144,10 +144,11 @@ def undefined_symbols(code):
 
 
 def folders():
-    """Return the folders of the code in the order of preference, that of numba's variable first."""
+    """Return the folders of the code in the order of preference; the variable of numba names the only one."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    found = [Path(chosen)] if chosen else []
-    found.append(Path(__file__).parent / "__pycache__")
+    if chosen:
+        return [Path(chosen)]
+    found = [Path(__file__).parent / "__pycache__"]
     with contextlib.suppress(RuntimeError):  # no home
         found.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ptycho")
     return found

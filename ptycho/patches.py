@@ -118,7 +118,7 @@ def _extract_groups(
 
 
 def _offsets(positions, real):
-    """Flat float32 positions in the precision of the object; TensorFlow takes subnormal ones for zero before converting."""
+    """Positions, float32, flat in the precision of the object; to TensorFlow subnormal ones are zero before it converts."""
     offsets = positions.astype(real)
     offsets[np.abs(positions) < np.finfo(np.float32).tiny] = 0
     return offsets.reshape(-1)
