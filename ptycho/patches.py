@@ -118,7 +118,7 @@ def _extract_groups(
 
 
 def _offsets(positions, real):
-    """Positions, float32, flat in the precision of the object; to TensorFlow subnormal ones are zero before it converts."""
+    """Positions, float32, flat in the precision of the object; subnormal ones are zero, as TensorFlow takes them."""
     offsets = positions.astype(real)
     offsets[np.abs(positions) < np.finfo(np.float32).tiny] = 0
     return offsets.reshape(-1)
