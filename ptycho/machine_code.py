@@ -18,6 +18,7 @@ import logging
 import os
 import stat
 import struct
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -83,8 +84,10 @@ def _key(function, kinds):
 
     from ptycho import kernel_ir
 
-    sources = inspect.getsource(function), inspect.getsource(kernel_ir)
-    facts = [*sources, kinds, FLAGS, llvmlite.__version__, compiler().llvm_version_info, *_processor()]
+    # The whole module's source, as numba did: to find the kernel in it takes longer than all the rest.
+    sources = (inspect.getsource(module) for module in (sys.modules[function.__module__], kernel_ir))
+    versions = llvmlite.__version__, compiler().llvm_version_info
+    facts = [*sources, function.__qualname__, kinds, FLAGS, *versions, *_processor()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
