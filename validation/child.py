@@ -23,7 +23,6 @@ from validation.records import Case, Protocol, Scan
 from validation.tasks import (
     CalibrateReply,
     Calls,
-    CopyReply,
     ErrorReply,
     KeptPart,
     MemoryReply,
@@ -121,9 +120,7 @@ def _copy(task: Task, channel: Channel) -> Reply:
     if task.case is None:
         raise ValueError("a task of action 'copy' needs a case")
     memory.return_freed_memory()  # so that each fresh target really is fresh
-    output_bytes = workloads.output_bytes(task.case)
-    fresh, warm, spent = timing.time_copy(output_bytes, (task.protocol or _DEFAULT_PROTOCOL).samples)
-    return CopyReply(fresh_s=fresh, warm_s=warm, measured_s=spent)
+    return timing.time_copy(workloads.output_bytes(task.case), (task.protocol or _DEFAULT_PROTOCOL).samples)
 
 
 def _metered(task: Task, channel: Channel, meter: Callable[[Callable[[], Any], str], Made]) -> tuple[Made, Watch]:

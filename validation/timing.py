@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 from validation.records import ArmTiming, Protocol
+from validation.tasks import CopyReply
 from validation.watch import Watch
 
 # A call longer than this is the only sample of its process.
@@ -71,17 +72,15 @@ def measure_arm(watch: Watch, name: str, protocol: Protocol) -> ArmTiming:
     )
 
 
-def time_copy(output_bytes: int, samples: int) -> tuple[tuple[float, ...], tuple[float, ...], float]:
-    """Time ``np.copyto`` of an output's bytes into fresh and into touched memory.
+def time_copy(output_bytes: int, samples: int) -> CopyReply:
+    """Time ``np.copyto`` of an output's bytes into fresh and into touched memory, and filling that with one thread.
 
-    Returns
-    -------
-    fresh_s, warm_s, spent : tuple of float, tuple of float, float
-        Seconds per copy; the first repetition of each is discarded.
+    The first repetition of each is discarded.
     """
     source = np.ones(max(1, output_bytes // 8), np.complex64)
     fresh: list[float] = []
     warm: list[float] = []
+    fill: list[float] = []
     touched = np.zeros_like(source)
     np.copyto(touched, source)
     for repetition in range(samples + 1):
@@ -90,9 +89,14 @@ def time_copy(output_bytes: int, samples: int) -> tuple[tuple[float, ...], tuple
         np.copyto(target, source)
         middle = time.perf_counter()
         np.copyto(touched, source)
+        copied = time.perf_counter()
+        touched.fill(0)
         ended = time.perf_counter()
         del target
         if repetition:
             fresh.append(middle - started)
-            warm.append(ended - middle)
-    return tuple(fresh), tuple(warm), sum(fresh) + sum(warm)
+            warm.append(copied - middle)
+            fill.append(ended - copied)
+    return CopyReply(
+        fresh_s=tuple(fresh), warm_s=tuple(warm), fill_s=tuple(fill), measured_s=sum(fresh) + sum(warm) + sum(fill)
+    )
