@@ -7,7 +7,6 @@ inputs of its own.
 
 from __future__ import annotations
 
-import gc
 import resource
 import time
 
@@ -42,24 +41,20 @@ def measure_arm(watch: Watch, name: str, protocol: Protocol) -> ArmTiming:
     calls = min(_MAX_CALLS_PER_SAMPLE, max(1, int(np.ceil(1.2 * protocol.min_sample_s / max(taken, 1e-7)))))
     samples: list[float] = []
     switches = 0
-    gc.disable()
-    try:
-        # The first call decides: a few samples, of which one happened to take longer, would be no evidence.
-        while len(samples) < (1 if samples and samples[0] >= SLOW_CALL_S else protocol.samples):
-            total = 0.0
-            for _ in range(calls):
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-                total += watch.call()
-                switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
-            if total < protocol.min_sample_s and calls < _MAX_CALLS_PER_SAMPLE:
-                # Too short to be read, also where earlier ones were not: all are taken again, with more calls.
-                calls = min(_MAX_CALLS_PER_SAMPLE, 2 * calls)
-                samples.clear()
-                switches = 0
-                continue
-            samples.append(total / calls)
-    finally:
-        gc.enable()
+    # The first call decides: a few samples, of which one happened to take longer, would be no evidence.
+    while len(samples) < (1 if samples and samples[0] >= SLOW_CALL_S else protocol.samples):
+        total = 0.0
+        for _ in range(calls):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            total += watch.call()
+            switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
+        if total < protocol.min_sample_s and calls < _MAX_CALLS_PER_SAMPLE:
+            # Too short to be read, also where earlier ones were not: all are taken again, with more calls.
+            calls = min(_MAX_CALLS_PER_SAMPLE, 2 * calls)
+            samples.clear()
+            switches = 0
+            continue
+        samples.append(total / calls)
     watch.finish()
     return ArmTiming(
         implementation=name,
