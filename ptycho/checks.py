@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 
 import numpy as np
 import tensorflow as tf
 
 from ptycho.native import as_array
+
+_FINE_ENOUGH = 1e-3  # pixel
 
 
 def check_tensor(value, name):
@@ -220,6 +223,18 @@ def _check_canvas(positions, M):
     check_memory(8 * side**2, f"a canvas of {side:.0f} x {side:.0f} pixels that holds all global_offsets (in pixels)")
 
 
+def _warn_of_large_offsets(positions):
+    """Warn where float32 resolves eager positions (P, 2) no finer than a thousandth of a pixel."""
+    largest = np.abs(positions).max()
+    spacing = np.spacing(np.float32(largest))
+    if spacing > _FINE_ENOUGH:
+        warnings.warn(
+            f"global_offsets reach {largest:.10g} pixels, where float32 numbers are {spacing:.3g} pixels apart, and "
+            "the mean offset is subtracted in float32; subtract a common origin from the offsets first, in float64",
+            stacklevel=5,
+        )
+
+
 def check_patches(obj_tensor, global_offsets, M):
     """Return patches (P, N, N, 1) complex64 and positions (P, 2), checked against each other and M.
 
@@ -256,4 +271,5 @@ def check_patches(obj_tensor, global_offsets, M):
     if tf.executing_eagerly():
         with np.errstate(over="ignore", invalid="ignore"):
             _check_canvas(as_array(positions), M)
+        _warn_of_large_offsets(as_array(positions))
     return patches, positions

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import functools
 import itertools
-import logging
 import os
 import platform
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-logger = logging.getLogger(__name__)
-
-try:
-    import numba
-except ImportError as error:  # not installed, or installed beside a NumPy it does not know
-    logger.info("no compiled kernels, since numba cannot be imported: %s", error)
-    numba = None
+from ptycho import machine_code
 
 _ALIGNMENT = 64  # bytes; what TensorFlow's own allocator gives
 
@@ -30,8 +23,8 @@ _MXCSR_WORD = 7  # of the eight 32-bit words of fenv_t, in glibc and musl on x86
 
 
 def available():
-    """Whether the compiled CPU kernels can be used here; NUMBA_DISABLE_JIT would run them in the interpreter."""
-    return numba is not None and not numba.config.DISABLE_JIT
+    """Whether the compiled CPU kernels can be used here; NUMBA_DISABLE_JIT switches them off, as it always did."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0") and machine_code.compiler() is not None
 
 
 @functools.cache
@@ -63,27 +56,30 @@ def subnormals(flushed):
         write(before)
 
 
+def _kind(argument):
+    """Name the dtype of an argument, and say whether it is an array."""
+    if isinstance(argument, np.ndarray):
+        if not argument.flags.c_contiguous:
+            raise ValueError(f"a kernel takes contiguous arrays, got strides {argument.strides}")
+        return argument.dtype.name, True
+    return "int64" if isinstance(argument, int) else argument.dtype.name, False
+
+
 @functools.cache
 def compiled(function):
-    """Compile a kernel with numba, once per process; machine code is cached on disk where possible.
+    """Return a kernel that is compiled or loaded for each combination of dtypes it is called with.
 
-    ``contract`` lets the compiler fuse a product and a sum as XLA does in the reference; nothing else of
-    fast-math is allowed. The kernel runs without the interpreter lock.
+    Arguments are contiguous arrays, integers and NumPy's numbers; the kernel checks no index. It runs without the
+    interpreter lock.
     """
-    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-    try:
-        kernel = numba.njit(cache=True, **options)(function)
-    except RuntimeError as error:  # no writable folder for the cache
-        logger.info("compiled kernels are not cached on disk: %s", error)
-        return numba.njit(**options)(function)
+    loaded = {}
 
-    @functools.wraps(function)
     def call(*arguments):
-        try:
-            return kernel(*arguments)
-        except OSError as error:  # the disk of the cache is full: it was compiled, not stored, and has not run
-            logger.info("a compiled kernel is not cached on disk: %s", error)
-            return kernel(*arguments)
+        kinds = tuple(map(_kind, arguments))
+        if kinds not in loaded:
+            loaded[kinds] = machine_code.load(function, kinds)
+        pointers = (value.ctypes.data if is_array else value for value, (_, is_array) in zip(arguments, kinds))  # noqa: B905
+        loaded[kinds](*pointers)
 
     return call
 
@@ -153,10 +149,8 @@ def as_tensor(array):
 
 
 def flat_view(array, dtype):
-    """View a contiguous array as flat and read-only, so that a kernel is compiled once for both kinds of array."""
-    view = array.reshape(-1).view(dtype)
-    view.flags.writeable = False
-    return view
+    """View a contiguous array as flat."""
+    return array.reshape(-1).view(dtype)
 
 
 def as_array(value):

@@ -4,8 +4,8 @@ Within a patch the shift is constant, so the bilinear weights separate into one 
 column. They are formed from float32 coordinates exactly as `ptycho.projective_warp_xla` forms them, and
 the four products are summed in its order, so every bit is that of the whole-image translation.
 
-Two engines give the same bits: ``native`` (numba, CPU, eager) writes straight into the output;
-``xla`` runs inside ``tf.function``, on a GPU, and where numba is missing.
+Two engines give the same bits: ``native`` (compiled, CPU, eager) writes straight into the output;
+``xla`` runs inside ``tf.function``, on a GPU, and where llvmlite is missing.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def _extract_groups(
     """Kernel: write the patches of the groups ``first..last``.
 
     ``image`` is the object as a flat array of (real, imaginary) pairs, ``border`` the zeros around it that are
-    counted by the offsets but not stored, ``offsets`` (P, 2) [x, y] in its precision, ``out`` and ``out64`` the
+    counted by the offsets but not stored, ``offsets`` (P, 2) [x, y] flat in its precision, ``out`` and ``out64`` the
     (B, N, N, c) complex64 output as flat float32 and as flat uint64; ``index`` is 0..N-1, the rest is scratch of
     one thread.
     """
     for b in range(first, last):
         for k in range(c):
-            ox = offsets[b * c + k, 0]
-            oy = offsets[b * c + k, 1]
+            ox = offsets[2 * (b * c + k)]
+            oy = offsets[2 * (b * c + k) + 1]
             contiguous = True
             for j in range(N):
                 s = index[j] + ox
@@ -118,10 +118,10 @@ def _extract_groups(
 
 
 def _offsets(positions, real):
-    """Float32 positions in the precision of the object; TensorFlow takes subnormal ones for zero before it converts."""
+    """Positions, float32, flat in the precision of the object; subnormal ones are zero, as TensorFlow takes them."""
     offsets = positions.astype(real)
     offsets[np.abs(positions) < np.finfo(np.float32).tiny] = 0
-    return offsets
+    return offsets.reshape(-1)
 
 
 def _extract_native(padded, border, positions, N, B, c, chunk_size):
@@ -161,8 +161,8 @@ def _scatter_groups(upstream, N, first, last, c, offsets, one, index, canvas, he
     """
     for b in range(first, last):
         for k in range(c):
-            ox = offsets[b * c + k, 0]
-            oy = offsets[b * c + k, 1]
+            ox = offsets[2 * (b * c + k)]
+            oy = offsets[2 * (b * c + k) + 1]
             for i in range(N):
                 lower = np.floor(index[i] + oy)
                 v = index[i] + oy - lower
@@ -285,7 +285,7 @@ def extract(gt_padded, positions, N, B, c, chunk_size=None, engine=None, border=
     chunk_size : int, optional
         Groups that are worked on at a time; bounds the extra memory and does not change a bit.
     engine : {'native', 'xla'}, optional
-        Default: 'native' where it can be used (eager, no object on a GPU, numba installed), else 'xla'.
+        Default: 'native' where it can be used (eager, no object on a GPU, llvmlite installed), else 'xla'.
     border : int
         Zeros around the object that the positions count but that are not stored; for an array and engine 'native'.
 

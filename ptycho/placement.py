@@ -7,7 +7,7 @@ added in their order, so every bit is that of the loop over whole canvases.
 Where a patch does not reach, that loop adds its zeros, which make -0 (a sum below the normal numbers that was
 flushed) into 0. So a pixel takes a zero too if the patch before did not reach it, and if the last one did not.
 
-`place_native` (numba, CPU, eager) and `place_graph` (TensorFlow operations) give the same bits.
+`place_native` (compiled, CPU, eager) and `place_graph` (TensorFlow operations) give the same bits.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _MARGIN = 4  # zeros around a patch, wider than the skirt and the rounding of a 
 
 
 def _place_patches(
-    patches, P, N, start, M, offsets, pad, one, index, canvas, count, height, width, first, last,
+    patches, P, N, start, M, offsets, pad, one, index, canvas, count, counted, height, width, first, last,
     block, ones, x0, wx, corners, moved,
 ):  # fmt: skip
     """Kernel: add the patches to the canvas rows ``first..last``.
 
     ``patches`` (P, N, N) and ``canvas`` (height, width) are flat arrays of (real, imaginary) pairs; ``count``
-    (height, width) is real, flat, and empty where it is not wanted. ``index`` counts the canvas pixels in the
-    precision of ``offsets`` (P, 2) [dx, dy]. ``block`` and ``ones`` hold a patch and ones within a margin of
+    (height, width) is real, flat, and not looked at unless ``counted``. ``index`` counts the canvas pixels in the
+    precision of ``offsets`` (P, 2) [dx, dy], flat. ``block`` and ``ones`` hold a patch and ones within a margin of
     zeros; the rest is scratch.
     """
     side = M + 8
@@ -38,8 +38,8 @@ def _place_patches(
             ones[(i + 4) * side + j + 4] = one
     top = left = -2 * side  # no patch yet
     for p in range(P):
-        dx = offsets[p, 0]
-        dy = offsets[p, 1]
+        dx = offsets[2 * p]
+        dy = offsets[2 * p + 1]
         top_before = top
         left_before = left
         left = int(min(max(np.floor(dx) + pad, -M - 8.0), width + 8.0)) - 1
@@ -111,7 +111,7 @@ def _place_patches(
                 target[t] += moved[t]
             for t in range(2 * both1, 2 * columns):
                 target[t] += moved[t] + zero
-            if len(count) > 0:
+            if counted:
                 for t in range(columns):
                     w = wx[2 * t]
                     moved[t] = (
@@ -146,13 +146,13 @@ def place_native(patches, offsets, M, pad, canvas, count):
     P, N, _ = patches.shape
     height, width = canvas.shape
     kernel = native.compiled(_place_patches)
-    counted = np.empty(0, real) if count is None else count.reshape(-1)
+    counts = np.empty(0, real) if count is None else count.reshape(-1)
 
     def work(first, last):
         side = M + 2 * _MARGIN
         kernel(
-            native.flat_view(patches, real), P, N, N // 2 - M // 2, M, offsets, pad, real(1),
-            np.arange(max(height, width), dtype=real), canvas.reshape(-1).view(real), counted,
+            native.flat_view(patches, real), P, N, N // 2 - M // 2, M, offsets.reshape(-1), pad, real(1),
+            np.arange(max(height, width), dtype=real), canvas.reshape(-1).view(real), counts, len(counts),
             height, width, first, last,
             np.zeros(2 * side * side, real), np.zeros(side * side, real), np.empty(M + 3, np.int64),
             np.empty(2 * (M + 3), real), np.empty(12 * (M + 3), real), np.empty(2 * (M + 3), real),
@@ -178,7 +178,8 @@ def _plus_zero(values, reached):
 
     The zero depends on the values, or a compiler might leave the sum out.
     """
-    nothing, zero = (tf.constant(value, values.dtype) for value in (-0.0, 0.0))
+    zero = tf.zeros((), values.dtype)
+    nothing = -zero  # no tf.constant, which eagerly gives the same tensor for both zeros
     return values + tf.stop_gradient(tf.where(reached | (values != 0), nothing, zero))
 
 
@@ -238,24 +239,23 @@ def place_graph(parts, offsets, pad, size, chunk_size, counted=False):
     """Canvas (size, size) of parts (P, M, M) complex64 moved by offsets (P, 2), as TensorFlow operations.
 
     Works with unknown P and a ``size`` known only when it runs; at most ``chunk_size`` parts are in work at a time.
-    Returns that canvas and, if ``counted``, the same of parts of ones (else None).
+    Where both are known it compiles as a part of a caller's XLA program. Returns that canvas and, if ``counted``, the
+    same of parts of ones (else None).
     """
     M = parts.shape[1]
     # Every chunk is filled up to this size: no larger than there is work, but one size for all small numbers of parts,
     # so that it is compiled once. For a batch of one XLA contracts in another order.
     chunk_size = max(2, min(chunk_size, max(parts.shape[0] or 0, default_chunk_size(M))))
-    chunks = (tf.shape(parts)[0] + chunk_size - 1) // chunk_size
+    count = tf.shape(parts)[0]
+    chunks = (count + chunk_size - 1) // chunk_size
     wide = tf.cast(size + 2 * _MARGIN, tf.int64)  # the skirt of a patch at the rim falls on the margin
 
     def add_chunk(index, canvases):
-        first = index * chunk_size
-        chunk = parts[first : first + chunk_size]
-        missing = chunk_size - tf.shape(chunk)[0]  # one size for all chunks: compiled once
-        present = tf.cast(tf.range(chunk_size) < chunk_size - missing, offsets.dtype)
-        chunk = tf.ensure_shape(tf.pad(chunk, [[0, missing], [0, 0], [0, 0]]), [chunk_size, M, M])
-        shifts = tf.pad(offsets[first : first + chunk_size], [[0, missing], [0, 0]])
-        shifts = tf.ensure_shape(shifts, [chunk_size, 2])
-        before = tf.concat([offsets[tf.maximum(first - 1, 0)][tf.newaxis], shifts[:-1]], axis=0)
+        numbers = index * chunk_size + tf.range(chunk_size)  # one size for all chunks: compiled once
+        present = tf.cast(numbers < count, offsets.dtype)  # the last part fills up the chunk
+        numbers = tf.minimum(numbers, count - 1)
+        chunk, shifts = tf.gather(parts, numbers), tf.gather(offsets, numbers)
+        before = tf.gather(offsets, tf.maximum(numbers - 1, 0))
         samples, rows, columns = _windows_jit(chunk, shifts, before, present, pad, M, counted)
         rows, columns = (tf.cast(pixel, tf.int64) + _MARGIN for pixel in (rows, columns))
         pixels = rows[:, :, tf.newaxis] * wide + columns[:, tf.newaxis, :]

@@ -9,10 +9,11 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from scipy.spatial import cKDTree
 
 from ptycho import native, params, patches
 from ptycho import tf_helper as hh
@@ -27,7 +28,7 @@ from ptycho.checks import (
     group_offsets,
 )
 from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig
-from ptycho.scan_file import read_arrays
+from ptycho.scan_file import read_arrays, read_headers
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ _ENVIRONMENT_VALUES = {"true": True, "1": True, "yes": True, "false": False, "0"
 
 REQUIRED_ARRAYS = ("objectGuess", "xcoords", "ycoords")
 OPTIONAL_ARRAYS = ("probeGuess", "diff3d", "xcoords_start", "ycoords_start")
+_AXES = {"objectGuess": 2, "probeGuess": 2, "diff3d": 3}  # the others have one
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,59 @@ class Groups:
     indices: np.ndarray
 
 
-def _check_numbers(path, name, array, ndim):
-    if array.ndim != ndim or 0 in array.shape:
-        raise ValueError(f"{name} of {path} must be a non-empty array of {ndim} axes, got shape {array.shape}")
-    if array.dtype.kind not in "iufc":
-        raise ValueError(f"{name} of {path} must hold numbers, got dtype {array.dtype}")
+def _squeezed(path, name, shape):
+    """Shape without axes of length one, as far as there are too many axes."""
+    kept = list(shape)
+    while len(kept) > _AXES.get(name, 1) and 1 in kept:
+        kept.remove(1)
+    if len(kept) != len(shape):
+        logger.info("%s of %s has shape %s, taken as %s", name, path, tuple(shape), tuple(kept))
+    return tuple(kept)
+
+
+def _check_form(path, name, shape, dtype):
+    if len(shape) != _AXES.get(name, 1) or 0 in shape:
+        raise ValueError(f"{name} of {path} must be a non-empty array of {_AXES.get(name, 1)} axes, got shape {shape}")
+    if dtype.kind not in "iufc":
+        raise ValueError(f"{name} of {path} must hold numbers, got dtype {dtype}")
+
+
+def _check_finite(path, name, array):
     bad = np.count_nonzero(~np.isfinite(array))
     if bad:
         raise ValueError(f"{name} of {path} must be finite, got {bad} values that are NaN or infinite")
+
+
+def _look_at_probe(path, probe):
+    """Tell what is unusual about a probe, which no extraction reads."""
+    if probe.dtype.kind not in "iufc" or 0 in probe.shape:
+        _check_form(path, "probeGuess", probe.shape, probe.dtype)
+    if probe.ndim != _AXES["probeGuess"]:
+        logger.info("probeGuess of %s has shape %s, several modes; it is not read here", path, probe.shape)
+    if not np.isfinite(probe).all():
+        logger.info("probeGuess of %s has values that are NaN or infinite; it is not read here", path)
+
+
+def _read_again(path, name, shape):
+    return read_arrays(path, [name])[name].reshape(shape)
+
+
+class _OnDemand:
+    """A field that may be given a function; it is called for the array when the field is first asked for."""
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return None  # the default of the field
+        value = vars(instance)[self.name]
+        if callable(value):
+            value = vars(instance)[self.name] = value()
+        return value
+
+    def __set__(self, instance, value):
+        vars(instance)[self.name] = value
 
 
 @dataclass(frozen=True)
@@ -78,8 +125,10 @@ class RawData:
     xcoords, ycoords : ndarray, shape (n,), float64
         Scan positions in object pixels, x = column, y = row.
     probeGuess : ndarray, shape (N, N), or None
+        Another shape where the file holds several modes.
     diff3d : ndarray, shape (n, N, N), or None
-        Diffraction patterns, one per position.
+        Diffraction patterns, one per position. Those of a file are read when they are first asked for, and not checked
+        for NaN.
     xcoords_start, ycoords_start : ndarray, shape (n,), float64, or None
         Positions before refinement.
     """
@@ -88,7 +137,7 @@ class RawData:
     xcoords: np.ndarray
     ycoords: np.ndarray
     probeGuess: np.ndarray | None = None
-    diff3d: np.ndarray | None = None
+    diff3d: np.ndarray | None = _OnDemand()
     xcoords_start: np.ndarray | None = None
     ycoords_start: np.ndarray | None = None
 
@@ -99,7 +148,8 @@ class RawData:
         Parameters
         ----------
         path : str or Path
-            An .npz with ``objectGuess``, ``xcoords``, ``ycoords``; the other arrays are optional.
+            An .npz with ``objectGuess``, ``xcoords``, ``ycoords``; the other arrays are optional. Axes of length one
+            that are too many are left out, and a log line (INFO) says so.
 
         Returns
         -------
@@ -110,25 +160,38 @@ class RawData:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is not an .npz, an array is missing, pickled, of a wrong shape or not finite, or a
-            position lies outside the object.
+            If it is not an .npz, an array is missing, pickled or of a wrong shape, the object or a
+            position is not finite, or a position lies outside the object.
         """
-        arrays = read_arrays(path, REQUIRED_ARRAYS + OPTIONAL_ARRAYS)
+        arrays = read_arrays(path, [name for name in REQUIRED_ARRAYS + OPTIONAL_ARRAYS if name != "diff3d"])
         missing = [key for key in REQUIRED_ARRAYS if key not in arrays]
         if missing:
             raise ValueError(f"{path} must hold the arrays {', '.join(REQUIRED_ARRAYS)}; missing: {', '.join(missing)}")
-        axes = {"objectGuess": 2, "probeGuess": 2, "diff3d": 3}
-        for name, array in arrays.items():
-            _check_numbers(path, name, array, axes.get(name, 1))
+        arrays = {name: array.reshape(_squeezed(path, name, array.shape)) for name, array in arrays.items()}
+        patterns = {
+            name: (_squeezed(path, name, shape), dtype)
+            for name, (shape, dtype) in read_headers(path, ["diff3d"]).items()
+        }
+        for name, (shape, dtype) in {**{name: (a.shape, a.dtype) for name, a in arrays.items()}, **patterns}.items():
+            if name == "probeGuess":
+                _look_at_probe(path, arrays[name])
+                continue
+            _check_form(path, name, shape, dtype)
+            if name in arrays:
+                _check_finite(path, name, arrays[name])
         height, width = arrays["objectGuess"].shape
         count = len(arrays["xcoords"])
-        for name, array in arrays.items():
-            if axes.get(name, 1) in (1, 3) and len(array) != count:
-                raise ValueError(f"{name} of {path} must have {count} entries like xcoords, got {len(array)}")
-            if axes.get(name, 1) == 1:
-                if array.dtype.kind == "c":
-                    raise ValueError(f"{name} of {path} must be real, got dtype {array.dtype}")
-                arrays[name] = array.astype(np.float64)
+        lengths = {name: len(a) for name, a in arrays.items() if name not in _AXES}
+        lengths.update({name: shape[0] for name, (shape, _) in patterns.items()})
+        for name, length in lengths.items():
+            if length != count:
+                raise ValueError(f"{name} of {path} must have {count} entries like xcoords, got {length}")
+            if name in arrays:
+                if arrays[name].dtype.kind == "c":
+                    raise ValueError(f"{name} of {path} must be real, got dtype {arrays[name].dtype}")
+                arrays[name] = arrays[name].astype(np.float64)
+        for name, (shape, _) in patterns.items():
+            arrays[name] = partial(_read_again, Path(path).absolute(), name, shape)
         for name, extent in (("xcoords", width), ("ycoords", height)):
             outside = np.count_nonzero((arrays[name] < 0) | (arrays[name] > extent - 1))
             if outside:
@@ -180,12 +243,18 @@ class RawData:
         if count < c:
             raise ValueError(f"gridsize {gridsize} needs at least {c} positions, the scan has {count}")
         check_memory(32 * n_groups * min(max(neighbor_count, c), count), f"{n_groups} groups (n_groups)")
+        from scipy.spatial import cKDTree
+
         rng = np.random.default_rng(seed)
         positions = np.column_stack([self.xcoords, self.ycoords])
         rounds = [rng.permutation(count) for _ in range(-(-n_groups // count))]
         centres = np.concatenate([np.empty(0, np.int64), *rounds])[:n_groups].astype(np.int64)
         k = min(max(neighbor_count, c), count)
         neighbours = cKDTree(positions).query(positions[centres], k=k)[1].reshape(n_groups, k)
+        # Others at the same place may come before the position itself, or crowd it out.
+        own = centres[:, np.newaxis]
+        neighbours[(neighbours != own).all(axis=1), -1] = own[(neighbours != own).all(axis=1), 0]
+        neighbours = np.take_along_axis(neighbours, np.argsort(neighbours != own, axis=1, kind="stable"), axis=1)
         # The centre stays; the others are a random choice of the rest.
         order = np.argsort(rng.random((n_groups, k - 1)), axis=1)[:, : c - 1] + 1
         members = np.concatenate([neighbours[:, :1], np.take_along_axis(neighbours, order, axis=1)], axis=1)

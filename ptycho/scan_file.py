@@ -28,8 +28,8 @@ def _check_memory(needed):
         raise ValueError(f"it must fit in memory: it has {needed} bytes, the machine {present}")
 
 
-def _declared_bytes(entry):
-    """Header of a .npy member: (bytes its array needs, dtype, length of the header)."""
+def _read_header(entry):
+    """Header of a .npy member: (shape, bytes its array needs, dtype, length of the header)."""
     version = np.lib.format.read_magic(entry)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(entry)
@@ -44,7 +44,7 @@ def _declared_bytes(entry):
         if extent < 0:
             raise ValueError(f"its shape must not be negative, got {shape}")
         count *= int(extent)
-    return count * dtype.itemsize, dtype, entry.tell()
+    return shape, count * dtype.itemsize, dtype, entry.tell()
 
 
 def read_arrays(path, keys):
@@ -70,6 +70,16 @@ def read_arrays(path, keys):
         If the file is not an .npz, is damaged, or an array is pickled, does not match its header or does
         not fit in memory.
     """
+    return _from_members(path, keys, lambda entry, _: np.lib.format.read_array(entry, allow_pickle=False))
+
+
+def read_headers(path, keys):
+    """Read shape and dtype of the named arrays, by the same checks; returns a dict of (shape, dtype)."""
+    return _from_members(path, keys, lambda _, header: header)
+
+
+def _from_members(path, keys, take):
+    """Call ``take(entry, (shape, dtype))`` for each named member, at its start, once it has been checked."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"scan file expected, but there is none at {path}")
@@ -84,14 +94,14 @@ def read_arrays(path, keys):
                 info = archive.getinfo(members[key])
                 _check_entry(info, path.stat().st_size)
                 with archive.open(info) as entry:
-                    needed, dtype, header = _declared_bytes(entry)
+                    shape, needed, dtype, header = _read_header(entry)
                 if dtype.hasobject:
                     raise ValueError("it is pickled; plain numeric arrays are expected")
                 if needed + header != info.file_size:
                     raise ValueError(f"its header declares {needed} bytes, the file holds {info.file_size - header}")
                 _check_memory(needed)
                 with archive.open(info) as entry:
-                    arrays[key] = np.lib.format.read_array(entry, allow_pickle=False)
+                    arrays[key] = take(entry, (shape, dtype))
     except ValueError as error:
         raise ValueError(f"array {key!r} of {path} cannot be read: {error}") from error
     except Exception as error:  # a damaged file makes zipfile and NumPy raise almost anything

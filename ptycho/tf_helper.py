@@ -100,7 +100,7 @@ def reassemble_position_old(obj_tensor, global_offsets, M=10):
     return total / (1e-9 + count)
 
 
-def shift_and_sum(obj_tensor, global_offsets, M=10, chunk_size=None):
+def shift_and_sum(obj_tensor, global_offsets, M=10, chunk_size=None, canvas_pad=None):
     """Add the central parts of patches at their positions.
 
     Each part moves by its offset minus the mean offset (float32) and is added, in patch order, to the
@@ -116,7 +116,10 @@ def shift_and_sum(obj_tensor, global_offsets, M=10, chunk_size=None):
         Size of the central part that is kept, even.
     chunk_size : int, optional
         Patches in work at a time where the sum is made by TensorFlow operations (inside ``tf.function``,
-        or without numba); bounds the memory, changes no bit.
+        or without llvmlite); bounds the memory, changes no bit.
+    canvas_pad : int, optional
+        The ``pad`` below, where the size of the canvas must be known beforehand, as inside a function of the caller's
+        own with ``jit_compile=True``. At least as large as what it stands for.
 
     Returns
     -------
@@ -126,29 +129,49 @@ def shift_and_sum(obj_tensor, global_offsets, M=10, chunk_size=None):
     Raises
     ------
     ValueError
-        If a shape or dtype is not as above, there is no patch, or an offset is not finite.
+        If a shape or dtype is not as above, there is no patch, an offset is not finite, or ``canvas_pad`` is too small
+        (inside ``tf.function`` an InvalidArgumentError when it runs; XLA leaves that check out).
+
+    Warns
+    -----
+    UserWarning
+        If float32, in which the mean offset is subtracted, resolves the offsets no finer than 1e-3 pixel.
     """
-    total, _ = _placed(obj_tensor, global_offsets, M, chunk_size, counted=False)
+    total, _ = _placed(obj_tensor, global_offsets, M, chunk_size, canvas_pad, counted=False)
     return total[:, :, tf.newaxis]
 
 
-def reassemble_position(obj_tensor, global_offsets, M=10, chunk_size=None):
+def reassemble_position(obj_tensor, global_offsets, M=10, chunk_size=None, canvas_pad=None):
     """Average overlapping patches into one object.
 
     The sum of `shift_and_sum` over the same sum for patches of ones (plus 1e-9); both come from one pass
     over the weights. Arguments, result and errors are those of `shift_and_sum`.
     """
-    total, count = _placed(obj_tensor, global_offsets, M, chunk_size, counted=True)
+    total, count = _placed(obj_tensor, global_offsets, M, chunk_size, canvas_pad, counted=True)
     return (total / (1e-9 + count))[:, :, tf.newaxis]
 
 
-def _placed(obj_tensor, global_offsets, M, chunk_size, counted):
+def _checked_pad(canvas_pad, needed):
+    """Return the padding that the caller gave; raise ValueError if it is less than needed."""
+    check_integer("canvas_pad", canvas_pad, 0)
+    message = "canvas_pad must be at least ceil(max |offset - mean offset|) made even"
+    if not tf.executing_eagerly():
+        tf.debugging.assert_less_equal(needed, int(canvas_pad), message)
+        return int(canvas_pad)
+    if canvas_pad < int(needed):
+        raise ValueError(f"{message}, {int(needed)} for these offsets, got {canvas_pad}")
+    return int(canvas_pad)
+
+
+def _placed(obj_tensor, global_offsets, M, chunk_size, canvas_pad, counted):
     """Return the canvas (S, S) of `shift_and_sum` and, if ``counted``, that of ones (else None)."""
     patches, positions = check_patches(obj_tensor, global_offsets, M)
     if chunk_size is None:
         chunk_size = default_chunk_size(M)
     check_integer("chunk_size", chunk_size, 1)
     adjusted, size = _adjusted_offsets(positions)
+    if canvas_pad is not None:
+        size = _checked_pad(canvas_pad, size)
 
     def central(patches):
         return tf.ensure_shape(_central_part(patches, M)[..., 0], [None, M, M])

@@ -46,7 +46,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """Keys the run may leave out."""
         return frozenset(item.key for item in self.run.manifest.planned if item.optional)
 
-    def reproduce(self, case_id: str, candidate: str | None = None, probe: str | None = None) -> str:
+    def reproduce(
+        self, case_id: str, candidate: str | None = None, probe: str | None = None, entropy: str | None = None
+    ) -> str:
         """Command that compares the outputs of one case again, and keeps its worst patch for the page.
 
         Parameters
@@ -56,11 +58,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             Another implementation than the judged one.
         probe : str, optional
             A probe to ask again, instead of the comparison.
+        entropy : str, optional
+            Of the inputs of a timed call, instead of the case's own.
         """
         folder = shlex.quote(self.folder)
         words = ["python -m validation reproduce", shlex.quote(case_id), "--from", folder]
         if candidate not in (None, self.run.manifest.candidate):
             words += ["--candidate", shlex.quote(str(candidate))]
+        words += ["--entropy", entropy] if entropy else []
         words += ["--probe", probe] if probe else ["--out", f"{folder}/patches"]
         return " ".join(words)
 
@@ -88,6 +93,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if sweep is None and not is_sweep(manifest):
             return manifest.command
         data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
+        data += [shlex.quote(word) for word in manifest.scan.reading]
         checkout = manifest.provenance.ptycho_path
         words = [
             "--sweep",

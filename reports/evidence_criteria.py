@@ -123,7 +123,8 @@ def _provenance_faults(context: Context) -> list[str]:
 
 def _evidence_faults(context: Context) -> list[tuple[str, str]]:
     """Measurements that claim without data behind them: pairs of (case id, what is wrong)."""
-    speed, memory = context.policy.speed, context.policy.memory
+    policy, manifest = context.policy, context.run.manifest
+    audited_to = None if manifest.is_paired else policy.atol
     judged_keys = {
         f"{case_id}|{context.run.manifest.candidate}"
         for case_id in (context.run.manifest.reference_case_id, context.run.manifest.reassembly_case_id)
@@ -138,10 +139,10 @@ def _evidence_faults(context: Context) -> list[tuple[str, str]]:
         if line.key not in judged_keys:
             continue
         if measured.timing is not None:
-            faults = evidence_faults(measured.timing, context.run.manifest, speed)
-            found += [(case_id, fault) for fault in faults]
+            found += [(case_id, fault) for fault in evidence_faults(measured.timing, manifest, policy)]
         if measured.memory is not None:
-            found += [(case_id, fault) for fault in memory_faults(measured.memory, min_pairs=memory.min_pairs)]
+            faults = memory_faults(measured.memory, min_pairs=policy.memory.min_pairs, audited_to=audited_to)
+            found += [(case_id, fault) for fault in faults]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from reports.audits import audited, wrong
 from reports.criterion import OTHER_ARMS, Context, absent, comparison_fault, shown, was_skipped
 from reports.records import CaseResult, Comparison, ProbeResult
 from reports.statistics import memory_faults, pair_ratio, peak_ratio
@@ -21,18 +22,23 @@ def _error(found: Comparison) -> float:
     return found.max_abs_error if found.max_abs_error is not None else 0.0
 
 
-def _candidate_fault(line: CaseResult, atol: float) -> str | None:
-    """Say what is wrong with the candidate's output at a case."""
+def _candidate_fault(line: CaseResult, atol: float) -> tuple[str, str | None] | None:
+    """Say what is wrong with the candidate's results at a case, and the entropy of the inputs if they were drawn."""
     if line.failure is not None:
         if was_skipped(line) or line.failure.arm in OTHER_ARMS:
             return None
-        return f"gave no result ({line.failure.reason}: {' '.join(line.failure.message.split())[:200]})"
+        return f"gave no result ({line.failure.reason}: {' '.join(line.failure.message.split())[:200]})", None
     equivalence = line.measurement.equivalence if line.measurement else None
-    if equivalence is None:
+    if equivalence is not None:
+        found = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
+        fault = comparison_fault(found, atol)
+        if fault is not None:
+            return f"{fault} (compared with the {found.expected})", None
+    drawn = wrong(line, line.candidate, atol)
+    if drawn is None:
         return None
-    found = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
-    fault = comparison_fault(found, atol)
-    return None if fault is None else f"{fault} (compared with the {found.expected})"
+    fault, audit = drawn
+    return f"{fault} (call {audit.call} of a timed or metered process, compared with the oracle)", audit.entropy
 
 
 def correctness(context: Context) -> Criterion:
@@ -47,7 +53,8 @@ def correctness(context: Context) -> Criterion:
     others: list[bool] = []
     worst: tuple[float, str] | None = None
     for line in _judged_cases(context):
-        fault = _candidate_fault(line, atol)
+        found_fault = _candidate_fault(line, atol)
+        fault, entropy = found_fault or (None, None)
         equivalence = line.measurement.equivalence if line.measurement else None
         if fault is None and equivalence is None:
             continue
@@ -67,7 +74,7 @@ def correctness(context: Context) -> Criterion:
             fixes.append(
                 Fix(
                     action=f"Mend {line.candidate} at this case: it {fault}",
-                    command=context.reproduce(line.case.case_id, line.candidate),
+                    command=context.reproduce(line.case.case_id, line.candidate, entropy=entropy),
                     case_id=line.case.case_id,
                 )
             )
@@ -134,9 +141,8 @@ def oracle_agreement(context: Context) -> Criterion:
     worst: tuple[float, str] | None = None
     for line in _judged_cases(context):
         equivalence = line.measurement.equivalence if line.measurement else None
-        if equivalence is None:
-            continue
-        for found in (equivalence.candidate_vs_oracle, equivalence.reference_vs_oracle):
+        compared = (equivalence.candidate_vs_oracle, equivalence.reference_vs_oracle) if equivalence else ()
+        for found in (*compared, *(audit.comparison for _, audit in audited(line))):
             if found is None:
                 continue
             fault = comparison_fault(found, atol)
@@ -195,7 +201,11 @@ def memory(context: Context) -> Criterion:
         state, finding = without or ("missing", "the memory of the case was not measured")
         if state == "fail":
             action, command = "Make the candidate need less memory", context.measure(case_id)
-    elif faults := memory_faults(found, min_pairs=rules.min_pairs):
+    elif faults := memory_faults(
+        found,
+        min_pairs=rules.min_pairs,
+        audited_to=None if context.run.manifest.is_paired else context.policy.atol,
+    ):
         state, finding = "missing", f"no evidence: {'; '.join(faults)}"
         judged = len(found.pairs)
         action, command = "Measure again, with all pairs on record", context.again

@@ -85,6 +85,14 @@ class Comparison(Read, frozen=True, kw_only=True):
     scale: float = 1.0
 
 
+class Audit(Read, frozen=True, kw_only=True):
+    """A part of the result of one timed or metered call, drawn after the call, against the oracle."""
+
+    call: int
+    entropy: str
+    comparison: Comparison
+
+
 class Equivalence(Read, frozen=True, kw_only=True):
     """Candidate, reference and oracle, pairwise."""
 
@@ -101,6 +109,7 @@ class ArmTiming(Read, frozen=True, kw_only=True):
     first_call_s: float
     samples_s: tuple[float, ...]
     calls_per_sample: int
+    audits: tuple[Audit, ...] = ()
 
 
 class TimingPair(Read, frozen=True, kw_only=True):
@@ -144,6 +153,7 @@ class ArmMemory(Read, frozen=True, kw_only=True):
     implementation: str
     baseline_bytes: int
     peak_bytes: int
+    audits: tuple[Audit, ...] = ()
 
 
 class MemoryPair(Read, frozen=True, kw_only=True):
@@ -320,6 +330,8 @@ class Scan(Read, frozen=True, kw_only=True):
     sha256: str
     object_shape: tuple[int, int]
     positions: int
+    reading: tuple[str, ...] = ()
+    prepared_sha256: str | None = None
 
 
 class Planned(Read, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ def _speed(context: Context, id: CriterionId, case_id: str, part: Part, threshol
         state, finding = without or ("missing", "the case was not timed")
         if state == "fail":
             action, command = "Make the candidate finish within the time limit", context.measure(case_id)
-    elif faults := evidence_faults(timing, manifest, rules):
+    elif faults := evidence_faults(timing, manifest, context.policy):
         state, finding = "missing", f"no evidence: {'; '.join(faults)}"
         judged = len(timing.pairs if manifest.is_paired else timing.candidates)
         action, command = "Measure again, with all replicates and raw samples on record", context.again

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from reports import apart, paired
-from reports.policy import SpeedPolicy
+from reports.audits import audit_faults
+from reports.policy import Policy
 from reports.records import Manifest, Memory, MemoryPair, Timing
 from reports.times import Part, Speedup
 
@@ -29,13 +30,14 @@ def can_be_shown(timing: Timing, *, with_reference: bool = True) -> bool:
     return not apart.timing_faults(timing, min_replicates=least, min_noise_pairs=1, **rules)
 
 
-def evidence_faults(timing: Timing, manifest: Manifest, rules: SpeedPolicy) -> tuple[str, ...]:
+def evidence_faults(timing: Timing, manifest: Manifest, policy: Policy) -> tuple[str, ...]:
     """Say why the times of a judged case are no evidence; empty if they are.
 
-    Old runs were asked for as many A/A pairs as replicates.
+    Old runs were asked for as many A/A pairs as replicates, and nobody checked what their timed calls gave.
     """
+    rules = policy.speed
     rule: Callable[..., tuple[str, ...]] = paired.timing_faults if manifest.is_paired else apart.timing_faults
-    return rule(
+    faults = rule(
         timing,
         min_replicates=rules.min_replicates,
         min_noise_pairs=rules.min_replicates if manifest.is_paired else rules.min_noise_pairs,
@@ -44,6 +46,9 @@ def evidence_faults(timing: Timing, manifest: Manifest, rules: SpeedPolicy) -> t
         long_call_s=rules.long_call_s,
         protocol=manifest.protocol,
     )
+    if manifest.is_paired:
+        return faults
+    return (*faults, *audit_faults((*timing.references, *timing.candidates), policy.atol))
 
 
 class PeakRatio(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,12 +127,17 @@ def peak_ratio(memory: Memory, spread_bytes: int, small_increment_bytes: int) ->
     )
 
 
-def memory_faults(memory: Memory, *, min_pairs: int) -> tuple[str, ...]:
-    """Say why a memory measurement is no evidence; empty if it is."""
+def memory_faults(memory: Memory, *, min_pairs: int, audited_to: float | None = None) -> tuple[str, ...]:
+    """Say why a memory measurement is no evidence; empty if it is.
+
+    ``audited_to`` is the tolerance that results of metered calls must keep; ``None`` for runs that checked none.
+    """
     faults = []
     if len(memory.pairs) < min_pairs:
         faults.append(f"{len(memory.pairs)} of {min_pairs} pairs of peaks")
     arms = [arm for pair in memory.pairs for arm in (pair.reference, pair.candidate)]
     if any(arm.peak_bytes <= 0 or arm.baseline_bytes < 0 for arm in arms):
         faults.append("peaks that are not positive")
+    if audited_to is not None:
+        faults += audit_faults(arms, audited_to)
     return tuple(faults)

@@ -7,8 +7,10 @@ server gave, so that they can be made again here.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -157,6 +159,30 @@ def check_parts(
     except (OSError, ValueError, EOFError) as error:
         raise _failure("wrong_output", f"what {arm} kept of its results cannot be read: {error}", arm) from None
     return tuple(audits)
+
+
+def require_possible(timing: ArmTiming, fill_s: float) -> None:
+    """Refuse an arm whose calls are over before their result can have been written.
+
+    Parameters
+    ----------
+    timing : ArmTiming
+    fill_s : float
+        What one processor of this machine takes to fill touched memory of the result's size.
+
+    Raises
+    ------
+    CaseFailed
+        With the reason ``tampered``.
+    """
+    least_s, taken_s = fill_s / (2.0 * len(os.sched_getaffinity(0))), median(timing.samples_s)
+    if taken_s < least_s:
+        arm = timing.implementation
+        raise _failure(
+            "tampered",
+            f"a call of {arm} took {taken_s:.3g} s, where all processors need {least_s:.3g} s to write its result",
+            arm,
+        )
 
 
 def require_samples_of_calls(timing: ArmTiming, calls_s: Sequence[float]) -> None:

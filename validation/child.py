@@ -7,7 +7,6 @@ implementation becomes an `ErrorReply`; the traceback goes to standard error.
 from __future__ import annotations
 
 import gc
-import hashlib
 import sys
 import time
 import traceback
@@ -17,14 +16,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from validation import kernels, memory, timing, workloads
+from validation import kernels, memory, scans, timing, workloads
 from validation.channel import Channel, ProtocolError, generator
 from validation.instruments import TamperedError
 from validation.records import Case, Protocol, Scan
 from validation.tasks import (
     CalibrateReply,
     Calls,
-    CopyReply,
     ErrorReply,
     KeptPart,
     MemoryReply,
@@ -85,7 +83,7 @@ def _scan(task: Task, channel: Channel) -> Reply:
 
     try:
         data = RawData.from_npz(task.scan_path)
-        digest = hashlib.sha256(Path(task.scan_path).read_bytes()).hexdigest()
+        digest = scans.digest(Path(task.scan_path))
     except (ValueError, OSError) as error:
         return ErrorReply(reason="bad_input", message=str(error))
     height, width = data.objectGuess.shape
@@ -122,9 +120,7 @@ def _copy(task: Task, channel: Channel) -> Reply:
     if task.case is None:
         raise ValueError("a task of action 'copy' needs a case")
     memory.return_freed_memory()  # so that each fresh target really is fresh
-    output_bytes = workloads.output_bytes(task.case)
-    fresh, warm, spent = timing.time_copy(output_bytes, (task.protocol or _DEFAULT_PROTOCOL).samples)
-    return CopyReply(fresh_s=fresh, warm_s=warm, measured_s=spent)
+    return timing.time_copy(workloads.output_bytes(task.case), (task.protocol or _DEFAULT_PROTOCOL).samples)
 
 
 def _metered(task: Task, channel: Channel, meter: Callable[[Callable[[], Any], str], Made]) -> tuple[Made, Watch]:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from validation.errors import CommandError, InstrumentError, UsageError
+from validation.subject.command import reading_options, take_reading
 
 INTERRUPTED = 130
 
@@ -54,7 +55,9 @@ def where(command: Any) -> Any:
                 show_default=True,
                 help="A built-in sweep or a TOML file.",
             ),
-            click.option("--data", metavar="SCAN.npz", help="Scan to take object and positions from [built-in]."),
+            click.option(
+                "--data", metavar="SCAN", help="Scan to take object and positions from, of any known format [built-in]."
+            ),
             click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure."),
             click.option("--candidate", default="batched", show_default=True, help="What is judged."),
             click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
@@ -98,6 +101,7 @@ CLUSTER_OPTIONS = (
 
 @cli.command()
 @where
+@reading_options
 @filters
 @clusters
 @click.option("--out", required=True, metavar="DIR", help="Folder of the run.")
@@ -125,6 +129,7 @@ def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **v
         cluster=ClusterOptions(worker_wait_s=worker_wait_s, **of_cluster) if asked else None,
         command=shlex.join(["python", "-m", "validation", *sys.argv[1:]]),
         memory_limit_bytes=None if memory_limit_gib is None else int(memory_limit_gib * 2**30),
+        reading=take_reading(values),
         **values,
     )
     if as_json:
@@ -169,13 +174,14 @@ class Interrupted(CommandError):
 
 @cli.command("list")
 @where
+@reading_options
 @filters
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per case.")
 def list_cases(as_json: bool, **values: Any) -> None:
     """List the cases of a sweep, with what they are predicted to take."""
     from validation import listing
 
-    click.echo("\n".join(listing.lines(as_json=as_json, **values)))
+    click.echo("\n".join(listing.lines(as_json=as_json, reading=take_reading(values), **values)))
 
 
 @cli.command()
@@ -210,7 +216,8 @@ def export(folder: str, form: Any, out: str | None) -> None:
 @cli.command()
 @click.argument("case_id", metavar="CASE-ID")
 @click.option("--from", "source", metavar="DIR", help="Run whose scan, candidate and figures to take.")
-@click.option("--data", metavar="SCAN.npz", help="Scan, where it is not the run's.")
+@click.option("--data", metavar="SCAN", help="Scan, where it is not the run's.")
+@reading_options
 @click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure.")
 @click.option("--candidate", help="What is compared [the run's, or batched].")
 @click.option("--probe", metavar="NAME", help="Ask this probe again, instead of comparing outputs.")
@@ -222,7 +229,7 @@ def reproduce(case_id: str, **values: Any) -> None:
     """Rerun one case alone, with the same bits, and show where its outputs differ."""
     from validation import reproduce as reproducing
 
-    found = reproducing.reproduce(case_id, **values)
+    found = reproducing.reproduce(case_id, reading=take_reading(values), **values)
     click.echo("\n".join(reproducing.lines(found)))
 
 
@@ -271,6 +278,18 @@ def peers(folder: str) -> None:
     from validation.results import RunFolder
 
     click.echo("\n".join(lines(RunFolder.open(Path(folder)))))
+
+
+@cli.command()
+@click.argument("file", metavar="FILE")
+@reading_options
+@click.option("--write", metavar="OUT.npz", help="Write the scan in our own form.")
+@click.option("--picture", metavar="OUT.png", help="Draw the positions on the object.")
+def scan(file: str, write: str | None, picture: str | None, **values: Any) -> None:
+    """Tell what the scan in FILE is read as: format, object, positions, and what is odd."""
+    from validation.subject.command import show
+
+    click.echo("\n".join(show(file, take_reading(values), write, picture)))
 
 
 @cli.command("demo-data")

@@ -301,7 +301,7 @@ def _outfit(
 ) -> Outfit:
     local = options.cluster.local_workers if options.cluster else None
     with tempfile.TemporaryDirectory(prefix="validation-") as folder:
-        scan = Path(scans.materialise(options.data, Path(folder))).read_bytes()
+        scan = Path(scans.materialise(options.data, Path(folder), options.reading)).read_bytes()
     return Outfit(
         manifest=manifest,
         scan=scan,

@@ -39,9 +39,9 @@ Sources = dict[str, bytes]
 class Outfit(Record, frozen=True, kw_only=True):
     """What every worker of a run needs.
 
-    ``scan`` is the content of the scan file, ``sources`` the files of the checkout to measure (``None``: what
-    is installed on the worker). ``threads`` and ``memory_limit_bytes`` are ``None`` where the worker decides;
-    ``neighbours`` is the number of workers that share its memory.
+    ``scan`` is the content of the scan as children read it, ``sources`` the files of the checkout to measure
+    (``None``: what is installed on the worker). ``threads`` and ``memory_limit_bytes`` are ``None`` where
+    the worker decides; ``neighbours`` is the number of workers that share its memory.
     """
 
     manifest: Manifest
@@ -173,8 +173,8 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         folder = Path(self._scratch.name)
         ptycho_path = None if outfit.sources is None else lay_out(outfit.sources, folder / "checkout")
         found = hashlib.sha256(outfit.scan).hexdigest()
-        if found != manifest.scan.sha256:
-            raise UsageError(f"the scan must have the SHA-256 {manifest.scan.sha256}, got {found}; start again")
+        if found != manifest.scan.read_sha256:
+            raise UsageError(f"the scan must have the SHA-256 {manifest.scan.read_sha256}, got {found}; start again")
         (folder / "scan.npz").write_bytes(outfit.scan)
         threads = outfit.threads or limits.usable_cores()
         mine = Greeting(
@@ -294,6 +294,6 @@ def check_scan(run_id: str) -> Done:
         found = read_scan(bench.executor, bench.scan_path, scan.path, bench.ptycho_path)
     except CommandError as error:
         return Done(refused=(type(error).__name__, str(error)))
-    if found.sha256 != scan.sha256:
+    if found.sha256 != scan.read_sha256:
         return Done(refused=("UsageError", f"{scan.path} changed while it was read; start again"))
     return Done()

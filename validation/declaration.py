@@ -45,12 +45,13 @@ class ClusterOptions(Record, frozen=True, kw_only=True):
 
 
 class Options(Record, frozen=True, kw_only=True):
-    """What the user asked for. ``data`` and ``ptycho`` are paths as given."""
+    """What the user asked for. ``data`` and ``ptycho`` are paths as given, ``reading`` options on how to read data."""
 
     sweep: str
     out: str
     command: str
     data: str | None = None
+    reading: tuple[str, ...] = ()
     ptycho: str | None = None
     candidate: str = CANDIDATE
     seed: int = 0
@@ -103,7 +104,7 @@ def declare(options: Options, reference_groups: int | None = None) -> Declaratio
     NothingRanError
         If no case is left after the filters.
     """
-    scan = scans.peek(options.data)
+    scan = scans.peek(options.data, options.reading)
     try:
         offered = kernels.kernels_of(options.candidate)
     except kernels.NotAvailableError as error:
@@ -167,6 +168,8 @@ def open_to_continue(path: Path, fresh: Manifest) -> results.RunFolder:
         ("the versions", old.provenance.versions, new.provenance.versions),
         ("the thread settings", old.provenance.threads, new.provenance.threads),
         ("the scan (sha256)", old.scan.sha256, new.scan.sha256),
+        ("how the scan is read", " ".join(old.scan.reading), " ".join(new.scan.reading)),
+        ("what the scan is read as (sha256)", old.scan.read_sha256, new.scan.read_sha256),
         ("the sweep", old.sweep, new.sweep),
         ("the planned cases", old.planned, new.planned),
         ("the reference case", old.reference_case_id, new.reference_case_id),

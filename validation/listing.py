@@ -61,7 +61,15 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
 
 
 def lines(
-    *, sweep: str, data: str | None, ptycho: str | None, candidate: str, seed: int, as_json: bool, **filters: Any
+    *,
+    sweep: str,
+    data: str | None,
+    reading: tuple[str, ...],
+    ptycho: str | None,
+    candidate: str,
+    seed: int,
+    as_json: bool,
+    **filters: Any,
 ) -> list[str]:
     """List a sweep: one line per case and candidate, and a total.
 
@@ -71,7 +79,7 @@ def lines(
         If no case matches the filters.
     """
     find_ptycho(ptycho)
-    chosen = select(expand(sweep, scans.peek(data), seed), **filters)
+    chosen = select(expand(sweep, scans.peek(data, reading), seed), **filters)
     if not chosen.cases:
         raise NothingRanError(f"no case of the sweep {chosen.name} matches the filters")
     law = ReferenceLaw()

@@ -372,13 +372,24 @@ ResultLine = CaseResult | CalibrationResult | ProbeResult | MutantResult | Suite
 
 
 class Scan(Record, frozen=True, kw_only=True):
-    """The scan whose object and positions were used. ``path`` is as the user gave it."""
+    """The scan whose object and positions were used. ``path`` is as the user gave it.
+
+    ``sha256`` is of that file; ``reading`` holds the options that say how it is read, and ``prepared_sha256`` is of
+    what was made of it for the children to read (``None``: they read the file itself).
+    """
 
     name: str
     path: str | None
     sha256: str
     object_shape: tuple[int, int]
     positions: int
+    reading: tuple[str, ...] = ()
+    prepared_sha256: str | None = None
+
+    @property
+    def read_sha256(self) -> str:
+        """Digest of the file that the children read."""
+        return self.prepared_sha256 or self.sha256
 
 
 class Planned(Record, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation import limits, measure, probes, provenance, worst
+from validation import limits, measure, probes, provenance, scans, worst
 from validation.bench import Bench, CaseFailed
 from validation.declaration import now
 from validation.errors import UsageError
@@ -95,6 +95,7 @@ def reproduce(
     timeout_s: float,
     probe: str | None = None,
     entropy: str | None = None,
+    reading: tuple[str, ...] = (),
 ) -> Reproduced:
     """Rerun one case for one candidate, with the threads of the run and a limit on its memory.
 
@@ -117,6 +118,8 @@ def reproduce(
         A probe to ask at the case, instead of the comparison of outputs.
     entropy : str, optional
         Hexadecimal digits that a timed or metered call drew: its inputs are made again, instead of the case's own.
+    reading : tuple of str
+        Options that say how the scan is read; none: those of the run.
 
     Raises
     ------
@@ -133,6 +136,11 @@ def reproduce(
     folder = RunFolder.open(Path(source)) if source is not None else None
     if folder is not None:
         data = data or folder.manifest.scan.path
+        recorded = folder.manifest.scan.reading
+        reading = reading or recorded
+        if reading != recorded:
+            said = " ".join(recorded) or "without options"
+            raise UsageError(f"the scan must be read as in the run ({said}), got {' '.join(reading)}")
         candidate = candidate or folder.manifest.candidate
         given = folder.manifest.provenance.ptycho_path
         ptycho = ptycho or (None if given == "installed" else given)
@@ -149,10 +157,10 @@ def reproduce(
         tempfile.TemporaryDirectory(prefix="validation-") as name,
         LocalExecutor(Path(name), mode=start, threads=threads, memory_limit_bytes=limit) as executor,
     ):
-        scan_path = materialise(data, Path(name))
-        scan = read_scan(executor, scan_path, data, ptycho_path)
+        scan_path = materialise(data, Path(name), reading)
+        read_scan(executor, scan_path, data, ptycho_path)
         if folder is not None:
-            _check_same_scan(folder.manifest, scan.sha256)
+            _check_same_scan(folder.manifest, scans.digest(Path(data or scan_path)))
         bench = Bench(
             executor,
             scan_path=scan_path,

@@ -77,7 +77,7 @@ class _Run:
         self.progress = progress
         self.worst = worst.WorstPatches(folder.path / worst.PATCHES)
         self.target = kernels.target_of_others(options.candidate)
-        self.scan_stamp = scans.stamp(bench.scan_path)
+        self.scan_stamps = {path: scans.stamp(path) for path in (bench.scan_path, options.data) if path}
         self.parts: dict[str, list[CaseResult]] = {}
         self.ended: set[str] = set()
         self.checks: dict[str, tuple[Check, ...]] = {}
@@ -193,7 +193,8 @@ class _Run:
         """
         self.lanes.require_going()
         provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
-        scans.check_unchanged(self.bench.scan_path, self.scan_stamp)
+        for path, stamp in self.scan_stamps.items():
+            scans.check_unchanged(path, stamp)
 
     def calibrate(self) -> CalibrationResult:
         """Read what is known with every instrument; once more where the first reading fails.
@@ -335,7 +336,7 @@ def run(options: Options, progress: Progress) -> Summary:
             keep_env=options.keep_env,
         ) as executor,
     ):
-        scan_path = materialise(options.data, Path(scratch_name))
+        scan_path = materialise(options.data, Path(scratch_name), options.reading, progress.note)
         bench = Bench(
             executor,
             scan_path=scan_path,
@@ -348,7 +349,7 @@ def run(options: Options, progress: Progress) -> Summary:
         if folder is None:
             progress.step("reading the scan")
             scan = read_scan(executor, scan_path, options.data, ptycho_path)
-            if scan.sha256 != declared.manifest.scan.sha256:
+            if scan.sha256 != declared.manifest.scan.read_sha256:
                 raise UsageError(f"{options.data} changed while it was read; start again")
             declared = size_reference(bench, options, declared, limit, progress)
             folder = results.RunFolder.create(out, declared.manifest)

@@ -5,45 +5,112 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from validation.errors import UsageError
 from validation.records import Scan
 
 BUILT_IN_SCAN = "built-in scan"
+# Name of the array with the nearest positions of each position, and for how many positions and neighbours it is made.
+NEAREST = "nearest"
+_CENTRES, _NEIGHBOURS = 1 << 15, 9
+_BLOCK = 1 << 20
 
 
-def peek(data: str | None) -> Scan:
-    """Describe a scan by the headers of its arrays; what they hold is neither read nor checked.
+def peek(data: str | None, reading: tuple[str, ...] = ()) -> Scan:
+    """Describe a scan: what is in it, its digest, and the digest of the form in which children read it.
 
     Parameters
     ----------
     data : str or None
-        Path of the .npz; ``None``: the built-in scan.
+        Path of the scan, a file of any format that is known; ``None``: the built-in scan.
+    reading : tuple of str
+        Options that say how it is read.
 
     Raises
     ------
     UsageError
-        If the file is not an .npz with an object and positions.
+        If the file is not a scan, or does not say what must be known.
     """
-    if data is not None:
-        return _peek(Path(data), Path(data).name, data)
     with tempfile.TemporaryDirectory(prefix="validation-") as folder:
-        return _peek(Path(materialise(None, Path(folder))), BUILT_IN_SCAN, None)
+        path, shape, count = _prepare(data, Path(folder), reading)
+        prepared = digest(path)
+    return Scan(
+        name=BUILT_IN_SCAN if data is None else Path(data).name,
+        path=data,
+        sha256=prepared if data is None else digest(Path(data)),
+        object_shape=shape,
+        positions=count,
+        reading=reading,
+        prepared_sha256=None if data is None else prepared,
+    )
 
 
-def materialise(data: str | None, folder: Path) -> str:
-    """Give the absolute path of a scan; the built-in one is written into the folder first."""
-    if data is not None:
-        return str(Path(data).resolve())
-    from validation.demo_scan import write_demo_scan
+def materialise(
+    data: str | None, folder: Path, reading: tuple[str, ...] = (), tell: Callable[[str], None] = lambda text: None
+) -> str:
+    """Write a scan into the folder, in the form that children read; give the absolute path.
 
-    path = folder / "built-in.npz"
-    write_demo_scan(path)
-    return str(path)
+    Parameters
+    ----------
+    data, reading
+        As of `peek`.
+    folder : Path
+    tell : callable
+        Told how the file was read, where it is not in our own form, and what is odd.
+
+    Raises
+    ------
+    UsageError
+        As `peek` does.
+    """
+    return str(_prepare(data, folder, reading, tell)[0].resolve())
+
+
+def _prepare(
+    data: str | None, folder: Path, reading: tuple[str, ...], tell: Callable[[str], None] = lambda text: None
+) -> tuple[Path, tuple[int, int], int]:
+    """Write a scan for the children; give the path, the shape of the object and the number of positions."""
+    if data is None:
+        from validation import demo_scan
+
+        path = folder / "built-in.npz"
+        demo_scan.write_demo_scan(path)
+        return path, (demo_scan.HEIGHT, demo_scan.WIDTH), demo_scan.POSITIONS
+    import numpy as np
+
+    from validation.subject.isolated import read
+    from validation.subject.neighbours import nearest
+    from validation.subject.reading import write
+
+    scan = read(Path(data), reading)
+    if scan.units != "pixels" or reading:
+        tell(f"the scan is read as {scan.form}; its positions are in {scan.units}: {scan.conversion}")
+    for remark in scan.remarks:
+        tell(f"the scan: {remark}")
+    path = folder / "scan.npz"
+    places = np.stack([scan.x, scan.y], axis=1)
+    write(path, scan, **{NEAREST: nearest(places, _CENTRES, _NEIGHBOURS)})
+    return path, (scan.image.shape[0], scan.image.shape[1]), len(scan.x)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, of which only a block is in memory at a time.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read.
+    """
+    found = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK):
+                found.update(block)
+    except OSError as error:
+        raise UsageError(f"--data {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    return found.hexdigest()
 
 
 def stamp(path: str) -> tuple[int, int]:
@@ -69,29 +136,3 @@ def check_unchanged(path: str, stamped: tuple[int, int]) -> None:
             f"the scan {path} was changed or removed while it was measured; what was measured before is kept: put the "
             "file back and continue with --resume, or start another run"
         )
-
-
-def _peek(path: Path, name: str, given: str | None) -> Scan:
-    try:
-        shape, count = _header_shape(path, "objectGuess"), _header_shape(path, "xcoords")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--data {given} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise UsageError(f"--data {given} must be an .npz with objectGuess, xcoords and ycoords: {error}") from None
-    if len(shape) != 2 or len(count) != 1:
-        raise UsageError(f"--data {given} must hold an object of two axes and positions of one, got {shape}, {count}")
-    return Scan(
-        name=name,
-        path=given,
-        sha256=hashlib.sha256(content).hexdigest(),
-        object_shape=(shape[0], shape[1]),
-        positions=count[0],
-    )
-
-
-def _header_shape(path: Path, array: str) -> tuple[int, ...]:
-    with zipfile.ZipFile(path) as archive, archive.open(f"{array}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return tuple(read(file)[0])

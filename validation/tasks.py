@@ -92,10 +92,11 @@ class TimeReply(Record, tag_field="action", tag="time", frozen=True, kw_only=Tru
 
 
 class CopyReply(Record, tag_field="action", tag="copy", frozen=True, kw_only=True):
-    """Times of copying an array of the output's shape into fresh and into touched memory."""
+    """Times of copying an array of the output's shape into fresh and into touched memory, and of filling that."""
 
     fresh_s: tuple[float, ...]
     warm_s: tuple[float, ...]
+    fill_s: tuple[float, ...]
     measured_s: float = 0.0
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from validation import medians
 from validation.arms import timed
+from validation.audit import require_possible
 from validation.bench import REFERENCE, Bench
 from validation.records import ArmTiming, Case, Kernel, Timing
 from validation.sizing import with_groups
@@ -207,6 +208,9 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
     if extended:
         measure(" of the extension")
     copy()
+    if case.batch:
+        for arm in (*references, *candidates):
+            require_possible(arm, min(taken for each in copies for taken in each.fill_s))
     if references:
         bench.law.add(case, median(arm.first_call_s for arm in references))
     return Timing(

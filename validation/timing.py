@@ -7,13 +7,13 @@ inputs of its own.
 
 from __future__ import annotations
 
-import gc
 import resource
 import time
 
 import numpy as np
 
 from validation.records import ArmTiming, Protocol
+from validation.tasks import CopyReply
 from validation.watch import Watch
 
 # A call longer than this is the only sample of its process.
@@ -41,24 +41,20 @@ def measure_arm(watch: Watch, name: str, protocol: Protocol) -> ArmTiming:
     calls = min(_MAX_CALLS_PER_SAMPLE, max(1, int(np.ceil(1.2 * protocol.min_sample_s / max(taken, 1e-7)))))
     samples: list[float] = []
     switches = 0
-    gc.disable()
-    try:
-        # The first call decides: a few samples, of which one happened to take longer, would be no evidence.
-        while len(samples) < (1 if samples and samples[0] >= SLOW_CALL_S else protocol.samples):
-            total = 0.0
-            for _ in range(calls):
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-                total += watch.call()
-                switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
-            if total < protocol.min_sample_s and calls < _MAX_CALLS_PER_SAMPLE:
-                # Too short to be read, also where earlier ones were not: all are taken again, with more calls.
-                calls = min(_MAX_CALLS_PER_SAMPLE, 2 * calls)
-                samples.clear()
-                switches = 0
-                continue
-            samples.append(total / calls)
-    finally:
-        gc.enable()
+    # The first call decides: a few samples, of which one happened to take longer, would be no evidence.
+    while len(samples) < (1 if samples and samples[0] >= SLOW_CALL_S else protocol.samples):
+        total = 0.0
+        for _ in range(calls):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+            total += watch.call()
+            switches += resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
+        if total < protocol.min_sample_s and calls < _MAX_CALLS_PER_SAMPLE:
+            # Too short to be read, also where earlier ones were not: all are taken again, with more calls.
+            calls = min(_MAX_CALLS_PER_SAMPLE, 2 * calls)
+            samples.clear()
+            switches = 0
+            continue
+        samples.append(total / calls)
     watch.finish()
     return ArmTiming(
         implementation=name,
@@ -71,17 +67,15 @@ def measure_arm(watch: Watch, name: str, protocol: Protocol) -> ArmTiming:
     )
 
 
-def time_copy(output_bytes: int, samples: int) -> tuple[tuple[float, ...], tuple[float, ...], float]:
-    """Time ``np.copyto`` of an output's bytes into fresh and into touched memory.
+def time_copy(output_bytes: int, samples: int) -> CopyReply:
+    """Time ``np.copyto`` of an output's bytes into fresh and into touched memory, and filling that with one thread.
 
-    Returns
-    -------
-    fresh_s, warm_s, spent : tuple of float, tuple of float, float
-        Seconds per copy; the first repetition of each is discarded.
+    The first repetition of each is discarded.
     """
     source = np.ones(max(1, output_bytes // 8), np.complex64)
     fresh: list[float] = []
     warm: list[float] = []
+    fill: list[float] = []
     touched = np.zeros_like(source)
     np.copyto(touched, source)
     for repetition in range(samples + 1):
@@ -90,9 +84,14 @@ def time_copy(output_bytes: int, samples: int) -> tuple[tuple[float, ...], tuple
         np.copyto(target, source)
         middle = time.perf_counter()
         np.copyto(touched, source)
+        copied = time.perf_counter()
+        touched.fill(0)
         ended = time.perf_counter()
         del target
         if repetition:
             fresh.append(middle - started)
-            warm.append(ended - middle)
-    return tuple(fresh), tuple(warm), sum(fresh) + sum(warm)
+            warm.append(copied - middle)
+            fill.append(ended - copied)
+    return CopyReply(
+        fresh_s=tuple(fresh), warm_s=tuple(warm), fill_s=tuple(fill), measured_s=sum(fresh) + sum(warm) + sum(fill)
+    )

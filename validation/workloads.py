@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validation.records import Case
+from validation.scans import NEAREST
+from validation.subject.neighbours import nearest
 
 Positions = NDArray[np.float64]
 Arguments = dict[str, Any]
@@ -153,6 +155,13 @@ def _raster(rng: np.random.Generator, case: Case, count: int) -> Positions:
     return np.stack([x, y], axis=1) + rng.uniform(-0.4, 0.4, (count, 2))
 
 
+def _prepared_neighbours(scan_path: str, groups: int, count: int) -> NDArray[np.int64] | None:
+    """Nearest neighbours as the parent found them once for all children, where it found so many."""
+    with np.load(scan_path, allow_pickle=False) as arrays:
+        found = arrays[NEAREST] if NEAREST in arrays else np.empty((0, 0), np.int64)
+    return np.asarray(found[:groups, :count]) if found.shape[0] >= groups and found.shape[1] >= count else None
+
+
 def _scan(rng: np.random.Generator, case: Case, scan_path: str) -> Positions:
     """Take the scan's positions, scaled where the object's size differs, each with its nearest neighbours.
 
@@ -160,12 +169,13 @@ def _scan(rng: np.random.Generator, case: Case, scan_path: str) -> Positions:
     """
     found, xcoords, ycoords = _read(scan_path, "objectGuess", "xcoords", "ycoords")
     positions = np.stack([xcoords, ycoords], axis=1).astype(np.float64)
-    positions *= [case.width / found.shape[1], case.height / found.shape[0]]
-    channels = case.gridsize**2
-    around = np.empty((min(case.batch, len(positions)), channels, 2))
-    for group, centre in enumerate(positions[: case.batch]):
-        nearest = np.argsort(((positions - centre) ** 2).sum(axis=1), kind="stable")
-        around[group] = positions[nearest[np.arange(channels) % len(nearest)]]
+    scale = case.width / found.shape[1], case.height / found.shape[0]
+    positions *= scale
+    channels, groups = case.gridsize**2, min(case.batch, len(positions))
+    near = _prepared_neighbours(scan_path, groups, min(channels, len(positions))) if scale == (1.0, 1.0) else None
+    if near is None:
+        near = nearest(positions, groups, channels)
+    around = positions[near[:, np.arange(channels) % near.shape[1]]]
     members = around[np.arange(case.batch) % max(1, len(positions))]
     jitter = rng.uniform(-0.5, 0.5, members.shape)
     jitter[: len(positions)] = 0.0

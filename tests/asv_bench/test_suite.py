@@ -167,7 +167,7 @@ def test_a_first_call_ever_compiles_into_a_folder_of_its_own_and_needs_a_parent_
         [sys.executable, "-c", FIRST_EVER, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert {path.suffix for path in tmp_path.rglob("patches._extract_groups*")} == {".nbc", ".nbi"}
+    assert {path.suffix for path in tmp_path.rglob("patches._extract_groups*")} == {".kernel"}
     assert "a parent that has compiled no kernel is expected" in done.stdout
 
 

@@ -1,5 +1,6 @@
 """The flag: who may set it, who wins, and what is logged."""
 
+import errno
 import functools
 import logging
 import os
@@ -10,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
-from ptycho import native, params, raw_data
+from ptycho import machine_code, native, params, raw_data
 from ptycho.config.config import InferenceConfig, ModelConfig, TrainingConfig, update_legacy_dict
 from tests.ptycho.conftest import make_object, make_positions, to_offsets
 
@@ -140,7 +141,7 @@ def test_a_legacy_dictionary_of_before_the_chunk_size_works(monkeypatch):
     assert patches.shape == (4, 8, 8, 1)
 
 
-def test_numba_without_compilation_is_no_engine():
+def test_the_variable_of_numba_that_disables_compilation_still_does():
     code = "from ptycho import native; assert not native.available()"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
@@ -154,21 +155,19 @@ def test_a_legacy_chunk_size_that_cannot_be_is_refused_by_its_key(monkeypatch):
         raw_data.get_image_patches(make_object(), *offsets, N=8, gridsize=1)
 
 
-@pytest.mark.skipif(not native.available(), reason="needs numba")
-def test_a_full_disk_at_the_cache_of_compiled_code_costs_the_cache_only(tmp_path):
-    code = (
-        "import errno, numba.core.caching as caching\n"
-        "tried = []\n"
-        "def full(*arguments):\n"
-        "    tried.append(1)\n"
-        "    raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "caching.Cache.save_overload = full\n"
-        "import numpy as np\n"
-        "from ptycho.raw_data import get_image_patches\n"
-        "zero = np.zeros((1, 1, 2, 1))\n"
-        "patches = get_image_patches(np.ones((9, 9), np.complex64), zero + 4, zero, 4, 1)\n"
-        "assert tried and patches.numpy().all(), (tried, patches)\n"
-    )
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), VARIABLE: "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.skipif(not native.available(), reason="the compiled engine needs llvmlite")
+def test_a_full_disk_at_the_cache_of_compiled_code_costs_the_cache_only(tmp_path, monkeypatch):
+    tried = []
+
+    def full(**arguments):
+        tried.append(arguments["dir"])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(machine_code.tempfile, "mkstemp", full)
+    monkeypatch.setattr(machine_code, "folders", lambda: [tmp_path])
+    monkeypatch.setenv(VARIABLE, "1")
+    native.compiled.cache_clear()
+    zero = np.zeros((1, 1, 2, 1))
+    patches = raw_data.get_image_patches(np.ones((9, 9), np.complex64), zero + 4, zero, 4, 1)
+    assert tried == [tmp_path]
+    assert patches.numpy().all()

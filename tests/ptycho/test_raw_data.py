@@ -1,6 +1,7 @@
 """Scan files and grouping."""
 
 import io
+import pickle
 import zipfile
 
 import numpy as np
@@ -60,6 +61,83 @@ NAN = np.where(np.arange(25) == 7, np.nan, GOOD["xcoords"])
 def test_a_bad_scan_is_refused_with_the_array_and_the_reason(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         RawData.from_npz(save(tmp_path, **changes))
+
+
+def test_axes_of_length_one_that_are_too_many_are_left_out_and_told(tmp_path, caplog):
+    odd = {
+        "objectGuess": GOOD["objectGuess"][np.newaxis],
+        "xcoords": GOOD["xcoords"][:, np.newaxis],
+        "ycoords": GOOD["ycoords"][np.newaxis],
+        "probeGuess": np.ones((1, 8, 8)),
+        "diff3d": np.ones((25, 8, 1, 8)),
+    }
+    with caplog.at_level("INFO", "ptycho"):
+        scan = RawData.from_npz(save(tmp_path, **odd))
+    for name in GOOD:
+        np.testing.assert_array_equal(getattr(scan, name), GOOD[name])
+    assert scan.probeGuess.shape == (8, 8)
+    assert scan.diff3d.shape == (25, 8, 8)
+    told = [record.message for record in caplog.records]
+    assert len(told) == 5
+    assert any("objectGuess" in line and "has shape (1, 40, 30), taken as (40, 30)" in line for line in told)
+
+
+def test_an_array_with_the_axes_it_should_have_keeps_those_of_length_one(tmp_path, caplog):
+    line = {"objectGuess": np.ones((1, 9), np.complex64), "xcoords": np.array([4.0]), "ycoords": np.array([0.0])}
+    with caplog.at_level("INFO", "ptycho"):
+        scan = RawData.from_npz(save(tmp_path, **line, diff3d=np.ones((1, 1, 1))))
+    assert (scan.objectGuess.shape, scan.xcoords.shape, scan.diff3d.shape) == ((1, 9), (1,), (1, 1, 1))
+    assert not caplog.records
+
+
+def test_arrays_that_no_extraction_reads_refuse_no_scan(tmp_path, caplog):
+    patterns, modes = np.ones((25, 8, 8)), np.ones((6, 8, 8), np.complex64)
+    patterns[3, 2, 1], modes[2, 2, 2] = np.nan, np.inf
+    with caplog.at_level("INFO", "ptycho"):
+        scan = RawData.from_npz(save(tmp_path, diff3d=patterns, probeGuess=modes))
+    np.testing.assert_array_equal(scan.probeGuess, modes)
+    np.testing.assert_array_equal(scan.diff3d, patterns)
+    assert "several modes" in caplog.text
+    assert "NaN or infinite" in caplog.text
+
+
+def test_diffraction_patterns_are_read_when_asked_for_and_once(tmp_path, monkeypatch):
+    patterns = np.random.default_rng(0).normal(size=(25, 8, 8))
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path, diff3d=patterns)
+    scan = pickle.loads(pickle.dumps(RawData.from_npz("scan.npz")))
+    monkeypatch.chdir("/")
+    read = []
+    monkeypatch.setattr(
+        np.lib.format, "read_array", lambda *a, f=np.lib.format.read_array, **k: read.append(1) or f(*a, **k)
+    )
+    assert not read
+    np.testing.assert_array_equal(scan.diff3d, patterns)
+    assert scan.diff3d is scan.diff3d
+    assert len(read) == 1
+    assert RawData(GOOD["objectGuess"], GOOD["xcoords"], GOOD["ycoords"], diff3d=patterns).diff3d is patterns
+
+
+def test_reading_a_scan_does_not_touch_the_data_of_its_patterns(tmp_path):
+    path = save(tmp_path, diff3d=np.full((25, 8, 8), 7.25))
+    content = path.read_bytes()
+    at = content.index(np.full(9, 7.25).tobytes())
+    path.write_bytes(content[:at] + b"damaged!" + content[at + 8 :])
+    scan = RawData.from_npz(path)
+    np.testing.assert_array_equal(scan.xcoords, GOOD["xcoords"])
+    with pytest.raises(ValueError, match=r"is not a readable \.npz file: BadZipFile"):
+        scan.diff3d  # noqa: B018
+
+
+@pytest.mark.parametrize("gridsize", [1, 2, 3])
+def test_every_position_is_the_centre_of_a_group_where_several_share_a_place(gridsize):
+    rng = np.random.default_rng(4)
+    places = rng.uniform(5, 45, (20, 2)).repeat(5, axis=0)
+    scan = RawData(np.ones((50, 50), np.complex64), *places.T)
+    indices = scan.group(100, gridsize).indices
+    assert set(indices.ravel()) == set(range(100))
+    assert all(len(set(members)) == gridsize**2 for members in indices)
+    assert set(scan.group(40, 1).indices.ravel()) == set(scan.group(40, 1, neighbor_count=9).indices.ravel())
 
 
 def test_a_missing_file_and_a_file_of_another_kind_are_refused(tmp_path):

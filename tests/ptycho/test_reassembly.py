@@ -102,6 +102,49 @@ def test_offsets_whose_coordinates_round_to_integers_give_the_same_bits(engine):
         np.testing.assert_array_equal(bits(one), bits(other))
 
 
+@pytest.mark.parametrize("new", [shift_and_sum, reassemble_position])
+@pytest.mark.parametrize("P", [1, 70])
+def test_a_canvas_of_given_size_compiles_as_part_of_a_callers_own_program(new, P):
+    patches, offsets = workload(P, 16)
+    expected = new(patches, offsets, 10)
+    pad = (expected.shape[0] - 10) // 2
+
+    @tf.function(jit_compile=True)
+    def compiled(patches, offsets):
+        return new(patches, offsets, 10, chunk_size=32, canvas_pad=pad)
+
+    np.testing.assert_allclose(compiled(patches, offsets), expected, atol=1e-6)  # XLA fuses the sum with the sample
+    np.testing.assert_array_equal(bits(new(patches, offsets, 10, canvas_pad=pad)), bits(expected))
+    inside = tf.function(new)(patches, offsets, 10, canvas_pad=pad)
+    np.testing.assert_array_equal(bits(inside), bits(expected))
+
+
+def test_a_canvas_of_given_size_may_be_larger_and_not_smaller(engine):
+    patches, offsets = workload(9, 16)
+    smaller = shift_and_sum(patches, offsets, 10)
+    pad = (smaller.shape[0] - 10) // 2
+    larger = shift_and_sum(patches, offsets, 10, canvas_pad=pad + 3)
+    np.testing.assert_allclose(larger[3:-3, 3:-3], smaller, atol=1e-4)
+    assert not np.any(larger[:2])
+    with pytest.raises(ValueError, match=f"canvas_pad must be at least .*, {pad} for these offsets, got {pad - 1}"):
+        shift_and_sum(patches, offsets, 10, canvas_pad=pad - 1)
+    with pytest.raises(ValueError, match="canvas_pad must be an integer of at least 0"):
+        shift_and_sum(patches, offsets, 10, canvas_pad=-2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="canvas_pad must be at least"):
+        tf.function(shift_and_sum)(patches, tf.constant(offsets), 10, canvas_pad=pad - 1)
+
+
+@pytest.mark.parametrize("place", [shift_and_sum, reassemble_position, shift_and_sum_old, reassemble_position_old])
+def test_offsets_too_large_for_float32_are_told_by_name(place):
+    patches, _ = workload(3, 8)
+    message = r"global_offsets reach 1000100 pixels, where float32 numbers are 0.0625 pixels apart.*subtract a common"
+    far = np.array([[0, 0], [3, 4], [100, 1]]).reshape(3, 1, 1, 2)
+    with pytest.warns(UserWarning, match=message) as caught:
+        place(patches, far + 1e6, 4)
+    assert caught[0].filename == __file__ or place is shift_and_sum_old
+    place(patches, far + 16000.0, 4)  # no warning: warnings are errors here
+
+
 def test_identical_offsets_stack_the_patches(engine):
     patches, _ = workload(4, 8)
     offsets = np.full((4, 1, 2, 1), 55.5)

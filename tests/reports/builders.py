@@ -12,6 +12,7 @@ from reports.records import (
     SCHEMA_VERSIONS,
     ArmMemory,
     ArmTiming,
+    Audit,
     CalibrationCheck,
     CalibrationResult,
     Case,
@@ -115,6 +116,12 @@ def equivalence(error: float | None = 0.0, oracle_error: float | None = 2e-7, **
     return Equivalence(**(values | fields))
 
 
+def audits(name: str, error: float = 2e-7) -> tuple[Audit, ...]:
+    """Parts of two results of a process, compared with the oracle."""
+    found = comparison(error, expected="oracle", actual=name)
+    return tuple(Audit(call=call, entropy=f"{call:032x}", comparison=found) for call in (0, 4))
+
+
 def arm(name: str, seconds: float, *, cold_s: float = 0.05, samples: int = 5, calls: int | None = None) -> ArmTiming:
     """Time one arm; without ``calls`` each sample lasts as long as it must."""
     calls = calls or max(1, math.ceil(0.011 / seconds))
@@ -182,7 +189,10 @@ def apart_timing(
         for name, times in (("reference", reference_s), (CANDIDATE, candidate_s))
     ]
     arms = [
-        tuple(msgspec.structs.replace(one, samples_s=(seconds,) * 5) for one, seconds in zip(of, times, strict=True))
+        tuple(
+            msgspec.structs.replace(one, samples_s=(seconds,) * 5, audits=audits(one.implementation))
+            for one, seconds in zip(of, times, strict=True)
+        )
         for of, times in zip(arms, (reference_s, candidate_s), strict=True)
     ]
     return Timing(
@@ -203,7 +213,9 @@ def memory(ratio: float = 0.9, *, pairs: int = 5, reference_bytes: int = 400_000
         pairs=tuple(
             MemoryPair(
                 reference=ArmMemory(
-                    implementation="reference", baseline_bytes=baseline, peak_bytes=baseline + reference_bytes
+                    implementation="reference",
+                    baseline_bytes=baseline,
+                    peak_bytes=baseline + reference_bytes,
                 ),
                 candidate=ArmMemory(
                     implementation=CANDIDATE,
@@ -331,13 +343,38 @@ def full_run(**reference: Any) -> Run:
     return make(lines_of_full_run(**reference))
 
 
+def _peaks_audited(line: Any) -> Any:
+    """Give the line with the results of its metered calls checked, where it has any."""
+    measurement = getattr(line, "measurement", None)
+    if measurement is None or measurement.memory is None:
+        return line
+    pairs = tuple(
+        MemoryPair(
+            **{
+                name: msgspec.structs.replace(arm, audits=arm.audits or audits(arm.implementation))
+                for name, arm in (("reference", pair.reference), ("candidate", pair.candidate))
+            }
+        )
+        for pair in measurement.memory.pairs
+    )
+    found = msgspec.structs.replace(measurement.memory, pairs=pairs)
+    return msgspec.structs.replace(line, measurement=msgspec.structs.replace(measurement, memory=found))
+
+
 def present_run(run: Run | None = None, **reference: Any) -> Run:
     """Run of the present schema, timed apart; ``run``: one to be brought to it, its times left as they are."""
     run = run or full_run(**{"timing": apart_timing()} | reference)
-    lines = tuple(msgspec.structs.replace(line, schema_version=PRESENT) for line in run.lines)
+    lines = tuple(msgspec.structs.replace(_peaks_audited(line), schema_version=PRESENT) for line in run.lines)
     return msgspec.structs.replace(
         run, manifest=msgspec.structs.replace(run.manifest, schema_version=PRESENT), lines=lines
     )
+
+
+def one_arm_audited(found: tuple[Audit, ...]) -> Timing:
+    """Time arms apart, one process of the candidate with these audits."""
+    made = apart_timing()
+    first, *others = made.candidates
+    return msgspec.structs.replace(made, candidates=(msgspec.structs.replace(first, audits=found), *others))
 
 
 # Times of runs of the present schema, by what they show.
@@ -361,6 +398,8 @@ APART: dict[str, dict[str, Timing]] = {
     "more than declared": {"timing": apart_timing((4.0,) * 8, (0.1,) * 32)},
     "half an extension": {"timing": apart_timing((4.0,) * 13, (0.1,) * 54, extended=True)},
     "timed in pairs": {"timing": timing()},
+    "a call that was wrong": {"timing": one_arm_audited(audits(CANDIDATE, 0.5))},
+    "a process whose results nobody checked": {"timing": one_arm_audited(())},
 }
 
 

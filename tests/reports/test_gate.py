@@ -8,7 +8,7 @@ import pytest
 
 from reports.gate import judge
 from reports.policy import read_policy
-from reports.records import CaseResult, Measurement, ResultLine, Run, Timing
+from reports.records import Audit, CaseResult, Measurement, ResultLine, Run, Timing
 from reports.verdict import Verdict
 from tests.reports import builders as b
 
@@ -370,3 +370,32 @@ def test_what_subprocesses_held_decides_with_the_mark_and_is_told() -> None:
         found = next(each for each in verdict_of(b.full_run(memory=memory)).criteria if each.id == "memory")
         assert found.state == state
         assert "with the processes that were started" in found.finding
+
+
+@pytest.mark.parametrize(
+    ("audits", "outcome", "speed", "correctness"),
+    [
+        (b.audits(b.CANDIDATE, 0.5), "REJECT", "missing", "fail"),
+        ((), "REJECT", "missing", "pass"),
+        (b.audits(b.CANDIDATE), "ACCEPT", "pass", "pass"),
+    ],
+)
+def test_a_time_counts_only_where_its_calls_gave_what_they_had_to(
+    audits: tuple[Audit, ...], outcome: str, speed: str, correctness: str
+) -> None:
+    verdict = verdict_of(b.present_run(timing=b.one_arm_audited(audits)))
+    states = {item.id: item for item in verdict.criteria}
+    assert (verdict.outcome, states["speed"].state, states["correctness"].state) == (outcome, speed, correctness)
+    if correctness == "fail":
+        assert "--entropy 00000000000000000000000000000000" in states["correctness"].fixes[0].command
+
+
+def test_a_peak_counts_only_where_the_metered_calls_were_checked() -> None:
+    run = b.present_run()
+    line = next(line for line in run.cases if line.measurement and line.measurement.memory)
+    assert line.measurement is not None
+    bare = msgspec.structs.replace(line.measurement, memory=b.memory())
+    verdict = verdict_of(replaced(run, lambda each: each is line, measurement=bare))
+    states = {item.id: item for item in verdict.criteria}
+    assert states["memory"].state == "missing"
+    assert "10 of 10 processes whose results were not checked" in states["memory"].finding

@@ -225,7 +225,7 @@ def test_list_says_which_case_a_run_may_enlarge():
     told = validation("list", "--sweep", "quick").stdout.splitlines()
     assert "-N64-g2-B740-" in told[-2]
     assert "a run doubles its groups until it does not" in told[-2]
-    assert told[-1].startswith("11 lines, about ")
+    assert told[-1].startswith("21 lines, about ")
     assert "doubles its groups" not in validation("list", "--sweep", "smoke").stdout
 
 

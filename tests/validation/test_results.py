@@ -1,6 +1,7 @@
 """The run folder keeps what was measured, whole and once."""
 
 import errno
+import importlib
 import json
 import multiprocessing
 import os
@@ -233,3 +234,23 @@ def test_a_lock_that_another_process_holds_is_told_as_that(folder, monkeypatch, 
     refuse_locks(monkeypatch, code)
     with pytest.raises(UsageError, match="is being written by process"), folder.locked():
         pass
+
+
+@pytest.mark.parametrize("records", ["validation.records", "reports.records"])
+def test_pairs_of_older_runs_are_read_as_the_arms_that_they_hold(records):
+    def arm(name, first_call_s):
+        samples = {"samples_s": [1.0], "calls_per_sample": 1, "involuntary_switches": 0}
+        return {"implementation": name, "first_call_s": first_call_s, **samples}
+
+    def pair(name, other, first_call_s):
+        arms = {"reference": arm(name, first_call_s), "candidate": arm(other, 2 * first_call_s)}
+        return {"order": "reference_first", **arms}
+
+    old = {"copy_fresh_s": [], "copy_warm_s": [], "contended_rejected": 0, "extended": False}
+    timing_type = importlib.import_module(records).Timing
+    old["noise_pairs"] = [pair("batched", "batched", 3.0)]
+    both = msgspec.convert({"pairs": [pair("reference", "batched", 1.0)], **old}, timing_type)
+    assert [arm.first_call_s for arm in both.reference_arms] == [1.0]
+    assert [arm.first_call_s for arm in both.candidate_arms] == [2.0]
+    alone = msgspec.convert({"pairs": [], **old}, timing_type)
+    assert (alone.reference_arms, [arm.first_call_s for arm in alone.candidate_arms]) == ((), [6.0])

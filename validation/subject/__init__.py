@@ -1,0 +1,1 @@
+"""The subject's room: scan files of any package, read by what is in them."""
