@@ -26,6 +26,7 @@ from validation.provenance import find_ptycho
 from validation.records import (
     ArmMemory,
     ArmTiming,
+    Audit,
     CalibrationCheck,
     Equivalence,
     Failure,
@@ -162,6 +163,12 @@ def test_the_path_that_fails_when_large_is_right_when_small(scan_path):
         bad_implementations.fails_when_large(**workloads.build(make_case(batch=51), scan_path))
 
 
+def _audits():
+    right = np.ones((2, 4, 4, 1), np.complex64)
+    same = compare(right, right, expected_name="oracle", actual_name="batched", atol=1e-6)
+    return (Audit(call=0, entropy="00", comparison=same),)
+
+
 def _timing(speedup):
     def arm(name, seconds):
         return ArmTiming(
@@ -170,6 +177,7 @@ def _timing(speedup):
             samples_s=(seconds,) * 5,
             calls_per_sample=2,
             involuntary_switches=0,
+            audits=_audits(),
         )
 
     return Timing(
@@ -184,7 +192,9 @@ def _timing(speedup):
 
 def _memory(ratio):
     def arm(increment):
-        return ArmMemory(implementation="made", baseline_bytes=500_000_000, peak_bytes=500_000_000 + int(increment))
+        return ArmMemory(
+            implementation="made", baseline_bytes=500_000_000, peak_bytes=500_000_000 + int(increment), audits=_audits()
+        )
 
     pair = MemoryPair(reference=arm(1e8), candidate=arm(ratio * 1e8))
     return Memory(meter="VmHWM", pairs=(pair,) * 5, output_bytes=10**7)
