@@ -201,7 +201,6 @@ class Failure(Read, frozen=True, kw_only=True):
         "no_result",
         "skipped_memory",
         "not_available",
-        "tampered",
         "worker_lost",
         "left_processes",
         "tampered",
