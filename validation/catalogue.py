@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, get_args
 
@@ -12,7 +11,6 @@ from validation.errors import UsageError
 from validation.law import PIXELS_PER_PASS, PRIOR_S
 from validation.records import Dtype, Kernel, Scan
 from validation.sweeps import ALL_CHECKS, PROTOCOL, QUICK_PROTOCOL, TIMED, PlannedCase, Sweep, make_case
-from validation.timing import SLOW_CALL_S
 
 PATCH_SIZES = (32, 64, 128, 256)
 GRIDSIZES = (1, 2, 3)
@@ -29,10 +27,8 @@ COMMON_EXTENT = 220
 PIXEL_S = 2e-7
 # Rows that take less are not worth an exchange, seconds.
 WORTH_S = 3.0
-# Pixels that the loop of the quick reference case translates in all, at least, and seconds that it shall take: a tenth
-# more than what makes a call the only sample of its replicate.
-QUICK_PIXELS = 2.5e8
-QUICK_LOOP_S = 1.1 * SLOW_CALL_S
+# Groups of the quick reference case: its loop takes seconds at most, its peaks can be read, and first calls told apart.
+QUICK_GROUPS = 250
 # Probes of the quick sweep: two of extraction, and what a call of any kernel owes to its caller.
 QUICK_PROBES = (
     "gradient",
@@ -97,17 +93,10 @@ def smoke(scan: Scan, seed: int) -> Sweep:
 def quick(scan: Scan, seed: int) -> Sweep:
     """Make every pattern and dtype once, and a small reference case: less than three minutes.
 
-    The first call of the candidate loads compiled code for about half a second, however small the case, so that the
-    bound on its ratio to the loop's asks for a loop of many seconds: at eight it reached ten in four of nine runs. On
-    a fast machine that takes more groups than a slow one has time for, so that `validation.sizing` doubles them where
-    the loop is quick. The extension of METHOD is not declared, since it would double the time of a verdict that is
-    provisional anyway.
+    The extension is not declared, since it would double the time of a verdict that is provisional anyway.
     """
-    N = 64
-    area = math.prod(extent + N for extent in scan.object_shape)
-    batch = min(1000, max(250, round(QUICK_PIXELS / (4 * area))))
     reference = _measured(
-        "patch_extraction", N=N, gridsize=2, batch=batch, pattern="scan", shape=scan.object_shape, seed=seed
+        "patch_extraction", N=64, gridsize=2, batch=QUICK_GROUPS, pattern="scan", shape=scan.object_shape, seed=seed
     )
     extraction: tuple[dict[str, Any], ...] = (
         {"N": 32, "gridsize": 1, "batch": 1, "pattern": "interior", "shape": (120, 97)},
@@ -127,7 +116,6 @@ def quick(scan: Scan, seed: int) -> Sweep:
         protocol=QUICK_PROTOCOL,
         cases=cases,
         reference_case_id=reference.case.case_id,
-        reference_loop_s=QUICK_LOOP_S,
         probed=(
             _case("patch_extraction", N=32, gridsize=2, batch=5, pattern="border", shape=(61, 83), seed=seed),
             _case("reassembly", N=32, gridsize=1, batch=30, pattern="fermat", shape=(61, 83), seed=seed),

@@ -1,14 +1,15 @@
 """The line between a child and the server that started it, while calls are measured.
 
-The child sends marks, one byte each: a call starts, a call ended, give me entropy. The server stamps them with its own
-clock and answers the last kind with bytes that did not exist before. So the inputs of a call, and the choice of what is
-checked of its result, cannot be known before they are needed; and the child's times can be held against the server's.
+The child sends marks, one byte each: a call starts, a call ended, give me entropy. The system stamps them, and the
+server answers the last kind with bytes that did not exist before. So the inputs of a call, and the choice of what is
+checked of its result, cannot be known before they are needed; and the child's times can be held against the stamps.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -18,6 +19,7 @@ import numpy as np
 from validation.records import Record
 
 ENTROPY_BYTES = 16
+_TIMESTAMPS = 35  # SO_TIMESTAMPNS, and the kind of message that carries one
 _START, _END, _DRAW = b"s", b"e", b"d"
 Kind = Literal["start", "end", "draw"]
 _KINDS: dict[bytes, Kind] = {_START: "start", _END: "end", _DRAW: "draw"}
@@ -28,7 +30,7 @@ class ProtocolError(Exception):
 
 
 class Mark(Record, frozen=True, kw_only=True):
-    """What a child sent, when the server saw it (its monotonic clock, seconds), and the entropy that it got, as hex."""
+    """What a child sent, when it did by the system's clock (seconds), and the entropy that it got, as hex."""
 
     kind: Kind
     at_s: float
@@ -73,12 +75,9 @@ class Channel:
         if self._descriptor is None:
             return self._random(ENTROPY_BYTES).hex()
         self._send(_DRAW)
-        drawn = b""
-        while len(drawn) < ENTROPY_BYTES:
-            received = self._read(self._descriptor, ENTROPY_BYTES - len(drawn))
-            if not received:
-                raise ProtocolError("the server is gone: it gave no entropy")
-            drawn += received
+        drawn = self._read(self._descriptor, ENTROPY_BYTES)
+        if len(drawn) != ENTROPY_BYTES:
+            raise ProtocolError("the server is gone: it gave no entropy")
         return drawn.hex()
 
     def _send(self, kind: bytes) -> None:
@@ -87,11 +86,15 @@ class Channel:
 
 
 class Witness:
-    """The server's end: stamps marks, answers draws, and keeps the log of one child."""
+    """The server's end: takes marks with the time at which they were sent, answers draws, keeps the log of one child.
+
+    The kernel stamps a mark within microseconds of its sending, however late it is read.
+    """
 
     def __init__(self) -> None:
-        self._mine, theirs = socket.socketpair()
+        self._mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._mine.setblocking(False)
+        self._mine.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
         self.child_descriptor = theirs.detach()
         self.marks: list[Mark] = []
 
@@ -104,30 +107,32 @@ class Witness:
         os.close(self.child_descriptor)
 
     def read(self) -> bool:
-        """Take what is there; False when nothing is or will be."""
+        """Take one mark; False when none is there or will be."""
         try:
-            received = self._mine.recv(4096)
-        except BlockingIOError:
-            return False
-        except ConnectionError:
-            return False
-        at_s = time.monotonic()
-        for byte in received:
-            kind = _KINDS.get(bytes([byte]))
-            if kind is None:  # no child of ours sends that
+            received, ancillary, _, _ = self._mine.recvmsg(16, 256)
+            kind = _KINDS.get(received)
+            if kind is None:  # the end, or what no child of ours sends
                 return False
             entropy = os.urandom(ENTROPY_BYTES) if kind == "draw" else b""
-            self.marks.append(Mark(kind=kind, at_s=at_s, entropy=entropy.hex()))
+            self.marks.append(Mark(kind=kind, at_s=_sent_at_s(ancillary), entropy=entropy.hex()))
             if entropy:
-                try:
-                    self._mine.send(entropy)
-                except (BlockingIOError, ConnectionError):
-                    return False
-        return bool(received)
+                self._mine.send(entropy)
+        except (BlockingIOError, ConnectionError):
+            return False
+        return True
 
     def close(self) -> None:
         """Close the server's end; what a child left behind hears nothing more."""
         self._mine.close()
+
+
+def _sent_at_s(ancillary: Sequence[tuple[int, int, bytes]]) -> float:
+    """When the system says that a message was sent, else now; seconds."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _TIMESTAMPS):
+            seconds, nanoseconds = struct.unpack("qq", data[:16])
+            return float(seconds + 1e-9 * nanoseconds)
+    return time.time()
 
 
 def calls_of(marks: Sequence[Mark]) -> tuple[WitnessedCall, ...]:

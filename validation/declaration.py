@@ -6,7 +6,7 @@ import datetime
 import secrets
 from pathlib import Path
 
-from validation import kernels, limits, provenance, results, scans, sizing
+from validation import kernels, limits, provenance, results, scans
 from validation.catalogue import expand
 from validation.errors import NothingRanError, UsageError
 from validation.plan import Item, plan_items, planned_lines
@@ -14,7 +14,7 @@ from validation.records import SCHEMA_VERSION, Manifest, Record
 from validation.runner import Mode
 from validation.suite import find_suite
 from validation.surroundings import settings_on_record
-from validation.sweeps import CANDIDATE, Sweep, parse_case_id, select
+from validation.sweeps import CANDIDATE, Sweep, select
 
 
 class ClusterOptions(Record, frozen=True, kw_only=True):
@@ -88,14 +88,12 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
-def declare(options: Options, reference_groups: int | None = None) -> Declaration:
+def declare(options: Options) -> Declaration:
     """Declare a run; reads headers and sources only, and starts nothing.
 
     Parameters
     ----------
     options : Options
-    reference_groups : int, optional
-        Groups of the reference case, where the run has chosen them; a run that is continued has them on record.
 
     Raises
     ------
@@ -122,11 +120,6 @@ def declare(options: Options, reference_groups: int | None = None) -> Declaratio
     )
     if not sweep.cases:
         raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
-    if options.resume and sizing.reference_case(sweep) is not None:
-        begun = results.RunFolder.open(Path(options.out)).manifest
-        reference_groups = parse_case_id(begun.reference_case_id).batch
-    if reference_groups is not None:
-        sweep = sizing.resized(sweep, reference_groups)
     threads = options.threads or limits.usable_cores()
     target = kernels.target_of_others(options.candidate)
     origin = provenance.describe(options.ptycho, settings_on_record(threads, options.keep_env), target)

@@ -115,10 +115,5 @@ def lines(
         total_s = sum(times_s[item.key] for group in alone for item in group)
         total_s += sum(alone_s[item.key] for group in shared for item in group) + beside_s / SIDE_BY_SIDE
         total = f"{len(listed)} lines, about {total_s / 60:.0f} min"
-        if chosen.reference_loop_s is not None:
-            listed.append(
-                f"{chosen.reference_case_id}: where its loop takes less than {chosen.reference_loop_s:g} s, a run "
-                "doubles its groups until it does not"
-            )
         listed.append(total)
     return listed

@@ -6,16 +6,15 @@ Whatever happens to a case becomes a line; what ends the run leaves a folder tha
 from __future__ import annotations
 
 import contextlib
-import functools
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from validation import kernels, lanes, lines, parts, provenance, results, scans, sizing, worst
+from validation import kernels, lanes, lines, parts, provenance, results, scans, worst
 from validation.bench import Bench
-from validation.declaration import Declaration, Options, declare, now, open_to_continue
+from validation.declaration import Options, declare, now, open_to_continue
 from validation.errors import InstrumentError, UsageError
 from validation.limits import available_bytes
 from validation.plan import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
@@ -278,23 +277,6 @@ def set_torn_line_aside(folder: results.RunFolder, progress: Progress) -> None:
             progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
 
 
-def size_reference(
-    bench: Bench, options: Options, declared: Declaration, limit_bytes: int | None, progress: Progress
-) -> Declaration:
-    """Declare the run anew where this machine needs a larger reference case than the sweep names."""
-    planned, shall_take_s = sizing.reference_case(declared.sweep), declared.sweep.reference_loop_s
-    if planned is None or shall_take_s is None:
-        return declared
-    groups = sizing.groups_for(planned.case, functools.partial(sizing.loop_s, bench), shall_take_s, limit_bytes)
-    if groups == planned.case.batch:
-        return declared
-    progress.note(
-        f"the loop over {planned.case.batch} groups takes less than {shall_take_s:g} s here: the reference case has "
-        f"{groups} groups"
-    )
-    return declare(options, groups)
-
-
 def run(options: Options, progress: Progress) -> Summary:
     """Run a sweep, or continue one.
 
@@ -351,7 +333,6 @@ def run(options: Options, progress: Progress) -> Summary:
             scan = read_scan(executor, scan_path, options.data, ptycho_path)
             if scan.sha256 != declared.manifest.scan.read_sha256:
                 raise UsageError(f"{options.data} changed while it was read; start again")
-            declared = size_reference(bench, options, declared, limit, progress)
             folder = results.RunFolder.create(out, declared.manifest)
         with folder.locked():
             set_torn_line_aside(folder, progress)

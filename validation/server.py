@@ -140,7 +140,7 @@ def _await(
             end_descendants(own, grace_s=0.0)
             os._exit(0)
         if witness.fileno() in ready and not witness.read():
-            watched.remove(witness.fileno())
+            watched.remove(witness.fileno())  # it has closed its end
         if tail.descriptor in ready and not tail.read():
             watched.remove(tail.descriptor)
     if handle is not None:

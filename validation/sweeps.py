@@ -76,8 +76,7 @@ def schedule(planned: PlannedCase, protocol: Protocol, *, with_reference: bool) 
 class Sweep(Record, frozen=True, kw_only=True):
     """A declared set of cases.
 
-    ``reference_case_id`` is the case that the speed and memory criteria are judged at; where the loop takes less than
-    ``reference_loop_s`` seconds there, a run makes that case larger (`validation.sizing`).
+    ``reference_case_id`` is the case that the speed and memory criteria are judged at.
     ``provisional`` marks a sweep whose verdict is no evidence. ``probed`` are the cases that probes run at,
     ``probes`` their names (empty: all of the kernel's); ``suite`` asks for the package's own tests with the
     flag in both states, ``mutants`` for the gallery of known-bad implementations.
@@ -90,7 +89,6 @@ class Sweep(Record, frozen=True, kw_only=True):
     cases: tuple[PlannedCase, ...]
     reference_case_id: str
     reassembly_case_id: str | None = None
-    reference_loop_s: float | None = None
     probed: tuple[PlannedCase, ...] = ()
     probes: tuple[str, ...] = ()
     suite: bool = False
@@ -173,6 +171,21 @@ def make_case(
     )
 
 
+def with_groups(case: Case, groups: int) -> Case:
+    """Give the same case with another number of groups, and the id that says so."""
+    return make_case(
+        case.kernel,
+        N=case.N,
+        gridsize=case.gridsize,
+        batch=groups,
+        shape=(case.height, case.width),
+        pattern=case.pattern,
+        dtype=case.dtype,
+        seed=case.seed,
+        M=case.M,
+    )
+
+
 def parse_case_id(case_id: str) -> Case:
     """Read a case from its id.
 
@@ -247,7 +260,6 @@ def select(
         cases=tuple(filter(keep, sweep.cases)),
         probed=tuple(filter(keep, sweep.probed)),
         provisional=True,
-        reference_loop_s=None,
         suite=False,
         mutants=False,
     )

@@ -19,8 +19,7 @@ from validation.arms import timed
 from validation.audit import require_possible
 from validation.bench import REFERENCE, Bench
 from validation.records import ArmTiming, Case, Kernel, Timing
-from validation.sizing import with_groups
-from validation.sweeps import PlannedCase, Schedule, schedule
+from validation.sweeps import PlannedCase, Schedule, schedule, with_groups
 from validation.tasks import CopyReply
 
 Arm = Literal["reference", "candidate"]

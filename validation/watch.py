@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from validation import workloads
 from validation.channel import Channel, generator
-from validation.instruments import Instruments
+from validation.instruments import Instruments, TamperedError
 from validation.records import Case
 from validation.tasks import Which
 from validation.workloads import Arguments
@@ -105,6 +105,11 @@ class Watch:
     channel : Channel
     """
 
+    __slots__ = (
+        "_base", "_case", "_channel", "_clock", "_earlier", "_function", "_instruments", "_later", "_load", "_private",
+        "_processor", "calls_s", "completion_s", "import_s", "kept", "output_bytes", "processor_s", "small",
+    )  # fmt: skip
+
     def __init__(self, load: Callable[[], Function], case: Case, base: Arguments, channel: Channel) -> None:
         self._clock, self._processor = time.perf_counter, time.process_time
         self._load = load
@@ -166,8 +171,8 @@ class Watch:
         busy = self._processor()
         taken, output = clocked(work if within is None else lambda: within(work), self._clock)
         self.processor_s += self._processor() - busy
-        result = _Result(output, self._private)
         self._channel.end()
+        result = _Result(output, self._private)
         self.calls_s.append(taken)
         self.output_bytes = output.nbytes
         self._check(result, inputs)
@@ -209,6 +214,8 @@ class Watch:
         WrongOutputError
             If it changed after its call.
         """
+        if type(self) is not Watch:
+            raise TamperedError("the implementation replaced what it is measured with: the object that makes its calls")
         if self._earlier is not None:
             self._earlier.require_unchanged()
         self._earlier = None
