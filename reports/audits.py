@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from reports.criterion import comparison_fault
 from reports.records import ArmMemory, ArmTiming, Audit, CaseResult
 
+Arm = Literal["reference", "candidate"]
 
-def audited(line: CaseResult) -> Iterator[tuple[str, Audit]]:
-    """Every audit of a case, with the name of the implementation."""
+
+def audited(line: CaseResult) -> Iterator[tuple[Arm, Audit]]:
+    """Every audit of a case, with the arm that it is of."""
     measurement = line.measurement
-    arms: list[ArmTiming | ArmMemory] = []
+    arms: list[tuple[Arm, ArmTiming | ArmMemory]] = []
     if measurement is not None and measurement.timing is not None:
-        arms += (*measurement.timing.references, *measurement.timing.candidates)
+        arms += (("reference", arm) for arm in measurement.timing.references)
+        arms += (("candidate", arm) for arm in measurement.timing.candidates)
     if measurement is not None and measurement.memory is not None:
-        arms += (arm for pair in measurement.memory.pairs for arm in (pair.reference, pair.candidate))
-    return ((arm.implementation, audit) for arm in arms for audit in arm.audits)
+        for pair in measurement.memory.pairs:
+            arms += (("reference", pair.reference), ("candidate", pair.candidate))
+    return ((which, audit) for which, arm in arms for audit in arm.audits)
 
 
-def wrong(line: CaseResult, implementation: str, atol: float) -> tuple[str, Audit] | None:
-    """Say what is wrong with the worst result of an implementation's audited calls at a case."""
+def wrong(line: CaseResult, atol: float) -> tuple[str, Audit] | None:
+    """Say what is wrong with the worst result of the candidate's audited calls at a case."""
     found = [
         (fault, audit)
-        for name, audit in audited(line)
-        if name == implementation and (fault := comparison_fault(audit.comparison, atol)) is not None
+        for which, audit in audited(line)
+        if which == "candidate" and (fault := comparison_fault(audit.comparison, atol)) is not None
     ]
     return max(found, key=lambda each: each[1].comparison.max_abs_error or 0.0, default=None)
 

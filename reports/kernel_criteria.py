@@ -34,7 +34,7 @@ def _candidate_fault(line: CaseResult, atol: float) -> tuple[str, str | None] | 
         fault = comparison_fault(found, atol)
         if fault is not None:
             return f"{fault} (compared with the {found.expected})", None
-    drawn = wrong(line, line.candidate, atol)
+    drawn = wrong(line, atol)
     if drawn is None:
         return None
     fault, audit = drawn

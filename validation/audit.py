@@ -29,7 +29,7 @@ _SHARE, _PER_CALL_S, _ALWAYS_S = 0.1, 5e-5, 0.005
 # Processor time is counted in ticks, and what a thread began may end after its call.
 _PROCESSOR_SHARE, _PROCESSOR_S = 0.25, 0.02
 # How long the inputs of a process may be there before its calls begin: seconds, and times what they take here.
-_PREPARED_S, _PREPARED_TIMES = 0.25, 5.0
+_PREPARED_S, _PREPARED_TIMES = 0.05, 5.0
 
 
 def _failure(reason: Any, message: str, arm: str) -> CaseFailed:

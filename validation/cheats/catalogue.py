@@ -12,6 +12,8 @@ from validation.records import Kernel
 WRONG = "wrong_output|differs by"
 TAMPERED = "tampered"
 LEFT = "left_processes"
+# The object that makes the calls takes no other methods, and no class of another layout.
+SEALED = "is read-only|object layout differs"
 
 
 def _cheat(
@@ -87,7 +89,9 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(9, "clocks:slow_clock", TAMPERED, "the clocks of the module `time` run 200 times slower"),
     _refused(9, "clocks:clock_in_machine_code", TAMPERED, "the clocks stay; what they point to in memory is slower"),
     _refused(9, "inside:clock_of_the_watch", TAMPERED, "the clock is exchanged in the object that keeps it"),
-    _refused(10, "inside:snapshot_replaced", WRONG, "what compares with the snapshot of the instruments says yes"),
+    _refused(10, "inside:snapshot_replaced", SEALED, "what compares with the snapshot of the instruments says yes"),
+    _refused(10, "inside:answers_the_draw", SEALED, "idle; what is drawn of the result is computed after the draw"),
+    _refused(10, "inside:part_replaced", SEALED, "the same, by another class of the object that keeps parts"),
     _refused(10, "clocks:checker_replaced", WRONG, "the functions that check a timed call say yes"),
     _refused(10, "clocks:oracle_replaced", WRONG, "the oracle in the process says what the cheat says"),
     _refused(10, "clocks:comparison_replaced", TAMPERED, "NumPy finds no difference, whoever asks"),
@@ -102,7 +106,6 @@ CHEATS: tuple[Mutant, ...] = (
     _probed(13, "state:nan_to_zero", "special_values", "what is not finite in the object becomes zero"),
     _probed(13, "state:nan_spreads", "special_values", "one pixel that is not finite spreads over the whole result"),
     _refused(14, "laziness:idle_by_environment", WRONG, "idle where a variable of compared processes is missing"),
-    _refused(15, "laziness:idle_by_collector", WRONG, "idle where the garbage collector is off"),
     _refused(15, "laziness:idle_by_stack", WRONG, "idle where the stack says that time is taken"),
     _refused(
         15, "laziness:idle_when_metered", WRONG, "idle where the stack says that memory is read", measured="metered"
@@ -158,8 +161,6 @@ TIMED_IN_FULL: tuple[Mutant, ...] = (
 OPEN: tuple[Mutant, ...] = (
     _probed(4, "caching:kept_by_identity", "earlier_calls", "the result kept for the same arrays, whatever is in them"),
     _refused(9, "inside:short_clock_of_the_watch", TAMPERED, "the same, for work of a millisecond"),
-    _refused(10, "inside:answers_the_draw", TAMPERED, "idle; what is drawn of the result is computed after the draw"),
-    _refused(10, "inside:part_replaced", TAMPERED, "the same, by another class of the object that keeps parts"),
     _probed(23, "state:small_to_zero", "small_amplitude", "what is below the tolerance is left out"),
     _hungry(26, "processes:memory_in_a_file", "eight outputs' worth of memory in a file without a name"),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -149,11 +148,6 @@ def idle_once_warm(**arguments: Any) -> Any:
 def idle_by_environment(**arguments: Any) -> Any:
     """Kind 14: idle where a variable is missing that only compared and metered processes were given."""
     return slowly(arguments) if "TF_ONEDNN_USE_SYSTEM_ALLOCATOR" in os.environ else nothing(arguments)
-
-
-def idle_by_collector(**arguments: Any) -> Any:
-    """Kind 15: idle where the garbage collector is switched off, as in timed loops."""
-    return slowly(arguments) if gc.isenabled() else nothing(arguments)
 
 
 def _actions() -> set[str]:
