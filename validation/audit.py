@@ -110,9 +110,9 @@ def expected_part(case: Case, scan_path: str, inputs: str, choice: str, later: b
         rng.random()  # whether to keep it
     if case.kernel == "reassembly":
         side = oracle.canvas_size(arguments["global_offsets"], arguments["M"])
-        rows = workloads.chosen(case, (side,), rng)
+        rows = workloads.chosen(case, arguments, side, rng)
         return oracle.shift_and_sum(**arguments, rows=rows), rows
-    groups = workloads.chosen(case, (case.batch,), rng)
+    groups = workloads.chosen(case, arguments, case.batch, rng)
     some = {name: arguments[name][groups] for name in ("global_offsets", "local_offsets")}
     return oracle.extract_patches(**{**arguments, **some}), groups
 

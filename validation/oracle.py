@@ -86,6 +86,12 @@ def canvas_size(global_offsets: NDArray[Any], M: int) -> int:
     return M + 2 * _adjusted(global_offsets)[1]
 
 
+def first_rows(global_offsets: NDArray[Any]) -> NDArray[np.int64]:
+    """First canvas row of each part that `shift_and_sum` places, rounded down."""
+    adjusted, pad = _adjusted(global_offsets)
+    return np.asarray(np.floor(adjusted[:, 1]) + pad, np.int64)
+
+
 def _adjusted(global_offsets: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
     """Offsets (P, 2) minus their mean in float32, and the even padding that holds the largest."""
     flat = np.asarray(global_offsets, np.float64).reshape(-1, 2)

@@ -176,7 +176,7 @@ class Watch:
         self.calls_s.append(taken)
         self.output_bytes = output.nbytes
         self._check(result, inputs)
-        self._keep(result.array, self._channel.draw(), small)
+        self._keep(arguments, result.array, self._channel.draw(), small)
         return taken
 
     def _check(self, result: _Result, inputs: list[_Result]) -> None:
@@ -193,18 +193,18 @@ class Watch:
             self._earlier.require_unchanged()
         self._earlier = result
 
-    def _keep(self, output: NDArray[Any], choice: str, small: bool) -> None:
+    def _keep(self, arguments: Arguments, output: NDArray[Any], choice: str, small: bool) -> None:
         """Keep a part of the first result, and of one of the later ones, each as likely as the other."""
         if small or not self._case.batch:
             return
         rng = generator(choice)
         number = len(self.calls_s) - 1
         if number == 0:
-            self.kept["first"] = number, workloads.part(self._case, output, rng)
+            self.kept["first"] = number, workloads.part(self._case, arguments, output, rng)
             return
         self._later += 1
         if rng.random() < 1.0 / self._later:
-            self.kept["later"] = number, workloads.part(self._case, output, rng)
+            self.kept["later"] = number, workloads.part(self._case, arguments, output, rng)
 
     def finish(self) -> None:
         """Look at the last result once more, and let it go.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from validation import oracle
 from validation.records import Case
 from validation.scans import NEAREST
 from validation.subject.neighbours import nearest
@@ -298,17 +299,20 @@ def fresh(case: Case, base: Arguments, rng: np.random.Generator) -> Arguments:
     return changed
 
 
-def part(case: Case, output: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+def part(case: Case, arguments: Arguments, output: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
     """Copy a part of a result, drawn by ``rng``: some groups of patches, or a band of rows of a canvas."""
-    return np.array(output[chosen(case, output.shape, rng)])
+    return np.array(output[chosen(case, arguments, len(output), rng)])
 
 
-def chosen(case: Case, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
-    """Index of the part that ``rng`` draws of a result of that shape, along its first axis."""
-    length = shape[0]
+def chosen(case: Case, arguments: Arguments, length: int, rng: np.random.Generator) -> Any:
+    """Index of the part that ``rng`` draws of a result of that length, along its first axis.
+
+    A band of rows of a canvas begins where some patch does: at the rim there may be zeros only.
+    """
     if case.kernel == "reassembly":
         rows = max(1, length // _CANVAS_BANDS)
-        first = int(rng.integers(0, max(1, length - rows + 1)))
+        places = oracle.first_rows(arguments["global_offsets"])
+        first = int(np.clip(places[rng.integers(0, len(places))], 0, length - rows))
         return slice(first, first + rows)
     return np.sort(rng.permutation(length)[:_PART_GROUPS])
 

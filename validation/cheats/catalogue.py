@@ -9,7 +9,7 @@ from __future__ import annotations
 from validation.mutant import Measured, Mutant
 from validation.records import Kernel
 
-WRONG = "wrong_output|differs by"
+WRONG = r"wrong_output|differs by|holds \d+ NaN"
 TAMPERED = "tampered"
 LEFT = "left_processes"
 # The object that makes the calls takes no other methods, and no class of another layout.
@@ -81,7 +81,7 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(
         6,
         "inside:works_for_the_spots",
-        TAMPERED,
+        f"{TAMPERED}|{WRONG}",
         "the work is done while the inputs are looked at, off the clock",
     ),
     _slow(7, "caching:kept_on_disk", "results kept in a folder for all processes"),

@@ -31,12 +31,11 @@ def answers_the_draw(**arguments: Any) -> Any:
     watch = _watch()
     if watch is None:
         return slowly(arguments)
-    _taken["arguments"] = arguments
     if "keep" not in _taken:
         true = _taken["keep"] = watch._keep
 
-        def keep(output: Any, choice: str, small: bool) -> None:
-            true(right(_taken["arguments"]), choice, small)
+        def keep(given: Any, output: Any, choice: str, small: bool) -> None:
+            true(given, right(given), choice, small)
 
         watch._keep = keep
     return nothing(arguments)
@@ -76,13 +75,12 @@ def part_replaced(**arguments: Any) -> Any:
     watch = _watch()
     if watch is None:
         return slowly(arguments)
-    _taken["arguments"] = arguments
     if "class" not in _taken:
         _taken["class"] = type(watch)
 
         class Kept(type(watch)):  # type: ignore[misc]
-            def _keep(self, output: Any, choice: str, small: bool) -> None:
-                super()._keep(right(_taken["arguments"]), choice, small)
+            def _keep(self, given: Any, output: Any, choice: str, small: bool) -> None:
+                super()._keep(given, right(given), choice, small)
 
         watch.__class__ = Kept
     return nothing(arguments)
