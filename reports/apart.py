@@ -1,13 +1,13 @@
-"""The rule for times since schema 1.4: arms sampled apart, the ratio of their medians bounded by `reports.medians`."""
+"""The rule for times since schema 1.4: arms sampled apart, the ratio of their medians bounded by order statistics."""
 
 from __future__ import annotations
 
 import math
 from statistics import median
 
-from reports import medians
 from reports.records import Protocol, Timing
 from reports.times import Part, Speedup, sample_faults, seconds
+from validation.contract import medians
 
 
 def speedup(timing: Timing, part: Part) -> Speedup:

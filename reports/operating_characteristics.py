@@ -1,4 +1,4 @@
-"""How often the rule of `reports.medians` says what, against the true ratio: a simulation of whole runs.
+"""How often the rule of `validation.contract.medians` says what, against the true ratio: a simulation of whole runs.
 
 Each run draws the times of both arms from a noise, is looked at once, and once more where a look leaves it open. The
 same draws serve every ratio. Nothing here decides; it shows what the rule that decides is worth.
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports import medians
 from reports.policy import read_policy
+from validation.contract import medians
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"ptycho", "validation", "reports", "asv_bench"}
-ALLOWED = {"ptycho": {"ptycho"}, "validation": {"validation", "ptycho"}, "reports": {"reports"}}
+ALLOWED = {"ptycho": {"ptycho"}, "validation": {"validation", "ptycho"}, "reports": {"reports", "validation"}}
 ALLOWED["asv_bench"] = {"asv_bench", "ptycho"}
 
 
@@ -29,6 +29,15 @@ def imported(source, *, only_at_import_time=False):
             yield node.module.split(".")[0]
 
 
+def modules(source):
+    """Whole names of what a source file imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def sources(room):
     return sorted((ROOT / room).rglob("*.py"))
 
@@ -38,6 +47,27 @@ def test_a_room_imports_only_whom_it_may(room):
     assert sources(room)
     for path in sources(room):
         foreign = (set(imported(path.read_text())) & ROOMS) - ALLOWED[room]
+        assert not foreign, f"{path.relative_to(ROOT)} imports {', '.join(foreign)}"
+
+
+def within(name, package):
+    return name == package or name.startswith(f"{package}.")
+
+
+def test_judging_shares_the_contract_with_measuring_and_nothing_else():
+    shared = set()
+    for path in sources("reports"):
+        names = {name for name in modules(path.read_text()) if within(name, "validation")}
+        shared |= names
+        foreign = {name for name in names if not within(name, "validation.contract")}
+        assert not foreign, f"{path.relative_to(ROOT)} imports {', '.join(foreign)}"
+    assert shared
+
+
+def test_the_contract_imports_nothing_of_those_who_share_it():
+    for path in sources("validation/contract"):
+        names = {name for name in modules(path.read_text()) if any(within(name, room) for room in ROOMS)}
+        foreign = {name for name in names if not within(name, "validation.contract")}
         assert not foreign, f"{path.relative_to(ROOT)} imports {', '.join(foreign)}"
 
 

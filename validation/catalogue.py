@@ -34,6 +34,7 @@ QUICK_PROBES = (
     "gradient",
     "integer_slicing",
     "special_values",
+    "small_amplitude",
     "earlier_calls",
     "inputs_unchanged",
     "own_memory",

@@ -25,6 +25,8 @@ EPSILON = float(np.finfo(np.float32).eps)
 # |<Ax, y> - <x, A*y>| / (|Ax| |y|); results are complex64, whatever the precision inside.
 DOT_PRODUCT_LIMIT = 1e-7
 SPECIAL_VALUES = (np.nan, np.inf, -np.inf, -0.0)
+# A power of two, so that it changes the exponents and nothing else.
+SMALL = np.float32(2.0**-30)
 # One element in so many is special.
 _SPECIAL_EVERY = 150
 # At and just above the first sizes that engines cut a batch into.
@@ -262,6 +264,14 @@ def special_values(subject: Subject) -> Found:
     return within(misplaced, 0.0, f"elements wrong, of which {special} shall not be finite")
 
 
+def small_amplitude(subject: Subject) -> Found:
+    """See that an object of 1e-9 gives the result of the object of 1, that much smaller, bit for bit."""
+    name, _ = COMPUTE[subject.case.kernel]
+    arguments = workloads.build(msgspec.structs.replace(subject.case, pattern="interior"), subject.scan_path)
+    whole, small = subject.call(arguments), subject.call({**arguments, name: arguments[name] * SMALL})
+    return same_bits(whole, small / SMALL, "of a result a billion times smaller")
+
+
 def half_pixels(subject: Subject) -> Found:
     """Hold offsets at k + 0.5 against the oracle, in batches at and just above the first sizes of blocks."""
     _, compute = COMPUTE[subject.case.kernel]
@@ -290,6 +300,7 @@ def half_pixels(subject: Subject) -> Found:
 
 GENERIC: dict[str, Probe] = {
     "special_values": special_values,
+    "small_amplitude": small_amplitude,
     "half_pixels": half_pixels,
     "earlier_calls": behaviour.earlier_calls,
     "inputs_unchanged": behaviour.inputs_unchanged,

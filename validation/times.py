@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Literal
 
-from validation import medians
 from validation.arms import timed
 from validation.audit import require_possible
 from validation.bench import REFERENCE, Bench
+from validation.contract import medians
 from validation.records import ArmTiming, Case, Kernel, Timing
 from validation.sweeps import PlannedCase, Schedule, schedule, with_groups
 from validation.tasks import CopyReply

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import quantile_test
 
-from reports import medians, operating_characteristics
+from reports import operating_characteristics
+from validation.contract import medians
 
 TIMES = st.floats(1e-3, 1e3)
 ARMS = {

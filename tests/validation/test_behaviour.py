@@ -322,3 +322,29 @@ def test_all_positions_of_the_probe_are_at_half_a_pixel(scan_path, kernel):
         return RIGHT[kernel](**arguments)
 
     assert probe("half_pixels", sees, scan_path, kernel).passed
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_small_values_that_are_left_out_are_seen(scan_path, kernel):
+    def flushing(**arguments):
+        out = RIGHT[kernel](**arguments)
+        return np.where(np.abs(out) < 5e-7, np.complex64(0), out)
+
+    assert not probe("small_amplitude", flushing, scan_path, kernel).passed
+    assert probe("small_amplitude", RIGHT[kernel], scan_path, kernel).passed
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_result_kept_for_the_same_arrays_is_seen(scan_path, kernel):
+    kept = {}
+
+    def by_identity(**arguments):
+        arrays = [value for value in arguments.values() if isinstance(value, np.ndarray)]
+        key = tuple(map(id, arrays))
+        if key not in kept:
+            kept[key] = arrays, RIGHT[kernel](**arguments)
+        return kept[key][1].copy()
+
+    found = probe("earlier_calls", by_identity, scan_path, kernel)
+    assert not found.passed
+    assert "other values in the arrays of the first call" in found.detail

@@ -225,7 +225,7 @@ def test_list_names_the_reference_case_and_counts_the_lines():
     told = validation("list", "--sweep", "quick").stdout.splitlines()
     (reference,) = (line for line in told if line.endswith("reference case"))
     assert "-N64-g2-B250-" in reference
-    assert told[-1].startswith("21 lines, about ")
+    assert told[-1].startswith("23 lines, about ")
 
 
 def test_the_schema_describes_the_lines_that_are_written(run_folder):

@@ -1,17 +1,14 @@
 """What is measured of a case follows from how it was planned."""
 
-from pathlib import Path
-
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import medians as gate_medians
 from reports.policy import read_policy
 from tests.validation.builders import SCAN
-from validation import catalogue, law, listing, measure, medians, peaks, times
+from validation import catalogue, law, listing, measure, peaks, times
 from validation.bench import ORACLE, REFERENCE, Bench
 from validation.demo_scan import write_demo_scan
 from validation.output import Output
@@ -136,12 +133,6 @@ LEANING = arms_of([1.0, 1.06] * 14, cold_s=1.0)
 )
 def test_what_the_promise_leaves_open_is_undecided(kernel, references, candidates, expected):
     assert times.undecided(kernel, references, candidates) is expected
-
-
-def test_the_rule_of_the_extension_is_word_for_word_that_of_the_gate():
-    rooms = [Path(module.__file__) for module in (medians, gate_medians)]
-    assert len({path.parent.name for path in rooms}) == 2
-    assert rooms[0].read_text() == rooms[1].read_text()
 
 
 @given(seed=st.integers(0, 2**32), ratio=st.floats(5.0, 20.0), spread=st.floats(0.0, 0.3), extended=st.booleans())

@@ -103,6 +103,8 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(11, "clocks:forged_reply", TAMPERED, "a whole reply is written by hand"),
     _wrong(12, "caching:finds_the_answer", "differs", "wrong by a half, but gives back an output that lies about"),
     _wrong(13, "state:all_nan", "NaN", "not a number, which exceeds no limit"),
+    _probed(4, "caching:kept_by_identity", "earlier_calls", "the result kept for the same arrays, whatever is in them"),
+    _probed(23, "state:small_to_zero", "small_amplitude", "what is below the tolerance is left out"),
     _probed(13, "state:nan_to_zero", "special_values", "what is not finite in the object becomes zero"),
     _probed(13, "state:nan_spreads", "special_values", "one pixel that is not finite spreads over the whole result"),
     _refused(14, "laziness:idle_by_environment", WRONG, "idle where a variable of compared processes is missing"),
@@ -159,8 +161,6 @@ TIMED_IN_FULL: tuple[Mutant, ...] = (
 
 # Nothing stops these yet. What stops one moves it up, into the gallery.
 OPEN: tuple[Mutant, ...] = (
-    _probed(4, "caching:kept_by_identity", "earlier_calls", "the result kept for the same arrays, whatever is in them"),
     _refused(9, "inside:short_clock_of_the_watch", TAMPERED, "the same, for work of a millisecond"),
-    _probed(23, "state:small_to_zero", "small_amplitude", "what is below the tolerance is left out"),
     _hungry(26, "processes:memory_in_a_file", "eight outputs' worth of memory in a file without a name"),
 )

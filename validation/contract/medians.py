@@ -7,8 +7,7 @@ later one with an eighth of the error before, so that all looks together are wro
 union bound; S. R. Howard and A. Ramdas, Sequential estimation of quantiles, Bernoulli 28, 2022). What counts is what
 all looks leave: a value more never loosens a bound, and an extension costs nothing beyond what is paid for here.
 
-This module stands word for word in ``reports``, which judges, and in ``validation``, which asks whether more has to be
-measured; a test holds the two together.
+The gate judges by it, and the sweep asks by it whether more has to be measured.
 """
 
 from __future__ import annotations
