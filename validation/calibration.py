@@ -54,8 +54,8 @@ def check(
     deviation = abs(measured - expected) / abs(expected) if expected else abs(measured)
     return CalibrationCheck(
         instrument=instrument,
-        expected=expected,
-        measured=measured,
+        expected=float(expected),
+        measured=float(measured),
         limit=limit,
         unit=unit,
         passed=bool(deviation <= limit),

@@ -59,6 +59,7 @@ def test_padding_keeps_every_bit_and_puts_zeros_around(shape, dtype, size):
     assert same_bits(pad(images, size).numpy(), np.pad(images, around))
 
 
+@pytest.mark.filterwarnings("ignore:global_offsets reach:UserWarning")  # told, and then computed
 @FUZZ
 @given(st.data())
 def test_averaging_with_hostile_arguments_is_that_of_the_loop_or_refused_by_name(data):

@@ -33,7 +33,7 @@ from validation.progress import Progress
 from validation.provenance import describe
 from validation.records import CalibrationResult, CaseResult
 from validation.run import run
-from validation.runner import worker_environment
+from validation.surroundings import worker_environment
 from validation.summary import line_passed
 from validation.sweeps import PlannedCase
 

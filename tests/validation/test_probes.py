@@ -52,11 +52,11 @@ def test_bits_do_not_depend_on_threads(scan_path, tmp_path):
 
 
 @pytest.mark.tensorflow
-def test_in_a_child_of_the_server_the_threads_probe_forks_and_sees_the_same(scan_path, tmp_path):
+def test_in_a_child_of_the_server_the_threads_probe_forks_and_sees_the_same(scan_path, tmp_path, monkeypatch):
     started = tmp_path / "started"
     (tmp_path / "sitecustomize.py").write_text(f"open({str(started)!r}, 'a').write('an interpreter\\n')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with LocalExecutor(tmp_path, mode="fork", threads=2, memory_limit_bytes=None) as executor:
-        executor.environment["PYTHONPATH"] = str(tmp_path)
         replies = {
             name: executor.run(make_task("probe", scan_path, implementation=name, probe="threads"), 60.0).reply
             for name in ("batched", "thread_dependent")
