@@ -33,8 +33,8 @@ from validation.progress import Progress
 from validation.provenance import describe
 from validation.records import CalibrationResult, CaseResult
 from validation.run import run
-from validation.surroundings import worker_environment
 from validation.summary import line_passed
+from validation.surroundings import worker_environment
 from validation.sweeps import PlannedCase
 
 TINY = "[[cases]]\nN = [8]\ngridsize = [1, 2]\nbatch = [1, 2]\npattern = ['border']\nshape = [[20, 30]]\n"
