@@ -36,8 +36,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,asv,parquet,distributed]'
 	touch $@
 
-gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz for a scan of your own, TOLERATE=3 lets INCONCLUSIVE pass
-	$(BIN)/python -m validation run --sweep $(SWEEP) $(if $(DATA),--data "$(DATA)") --out $(RUN)
+gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz for a scan of your own (READ="--layer 1" says how to read it), TOLERATE=3 lets INCONCLUSIVE pass
+	$(BIN)/python -m validation run --sweep $(SWEEP) $(if $(DATA),--data "$(DATA)" $(READ)) --out $(RUN)
 	$(BIN)/python -m reports build $(RUN)
 	@echo "report: $(RUN)/report.html"
 	$(BIN)/python -m reports gate $(RUN)$(if $(TOLERATE), || { code=$$?; test $$code = $(TOLERATE) || exit $$code; })
