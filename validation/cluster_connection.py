@@ -90,7 +90,7 @@ class Workers:
             self._missing_since = None
         elif self._missing_since is None:
             self._missing_since = time.monotonic()
-        if self._missing_since is not None and time.monotonic() - self._missing_since > self.wait_s:
+        elif time.monotonic() - self._missing_since > self.wait_s:
             time.sleep(_LOOK_AGAIN_S)  # nothing ends at one look
             self._ready = self._measuring()
             if self._ready:

@@ -119,7 +119,9 @@ def test_two_workers_measure_what_the_embedded_run_measures(tmp_path):
     assert (summary.planned, summary.passed, summary.failed, summary.missing) == (5, 5, 0, 0), told
     assert measured(folder) == measured(embedded)
     assert len(measured(folder)) == 4
-    assert folder.manifest.provenance == embedded.manifest.provenance
+    # Dask sets variables of malloc for its workers; which are cleared for children depends on who ran before.
+    both = [msgspec.structs.replace(each.manifest.provenance, cleared_env=()) for each in (folder, embedded)]
+    assert both[0] == both[1]
     assert "cluster: 2 workers that measure: 2 of class" in told
     assert "2 workers share" in told
     assert loaded
