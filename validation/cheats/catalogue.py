@@ -93,7 +93,7 @@ CHEATS: tuple[Mutant, ...] = (
     _refused(10, "inside:answers_the_draw", SEALED, "idle; what is drawn of the result is computed after the draw"),
     _refused(10, "inside:part_replaced", SEALED, "the same, by another class of the object that keeps parts"),
     _refused(10, "clocks:checker_replaced", WRONG, "the functions that check a timed call say yes"),
-    _refused(10, "clocks:oracle_replaced", WRONG, "the oracle in the process says what the cheat says"),
+    _refused(10, "clocks:oracle_replaced", TAMPERED, "the oracle in the process says what the cheat says"),
     _refused(10, "clocks:comparison_replaced", TAMPERED, "NumPy finds no difference, whoever asks"),
     _refused(
         10, "clocks:meter_replaced", TAMPERED, "the reader of the memory mark always says the same", measured="metered"
