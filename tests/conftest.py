@@ -16,6 +16,13 @@ STARTS_TENSORFLOW = re.compile(
 FAULT_COLUMNS = ("fault", "tries", "lost", "twice", "exit codes", "what is said", "held")
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_by_dask():
+    """Dask sets a variable of malloc in its own process, which a run tells of."""
+    yield
+    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
+
+
 def pytest_report_header():
     return f"examples of Hypothesis: {PROFILE}"
 
