@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from validation.errors import UsageError
 from validation.subject import formats
+from validation.subject.containers import opened
 from validation.subject.formats import mapped
 from validation.subject.options import Reading
 from validation.subject.scan import Scan, check
-from validation.subject.source import Source, opened
+from validation.subject.source import Source
 
 
 def read(path: Path, reading: Reading) -> Scan:
