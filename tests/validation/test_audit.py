@@ -1,4 +1,3 @@
-import gc
 import threading
 import time
 
@@ -10,25 +9,11 @@ from tests.validation.children import make_case
 from validation import audit, oracle, workloads
 from validation.bench import CaseFailed
 from validation.channel import Channel, Mark, Witness, calls_of
-from validation.demo_scan import write_demo_scan
 from validation.records import ArmTiming
 from validation.tasks import Calls, KeptPart
 from validation.watch import Watch
 
-
-@pytest.fixture(autouse=True)
-def as_in_a_child():
-    """The collector passes over what was there before, as in a child: with all of pytest it takes long."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    write_demo_scan(path)
-    return str(path)
+pytestmark = pytest.mark.usefixtures("as_in_a_child")
 
 
 def marks(*calls_s, between_s=0.5):
@@ -226,3 +211,12 @@ def test_inputs_that_were_known_long_before_the_call_are_found():
     audit.require_prompt(calls, 0.4, "batched")
     with pytest.raises(CaseFailed, match="before its calls began"):
         audit.require_prompt(calls, 0.1, "batched")
+
+
+def test_calls_that_end_before_their_result_can_be_written_are_found():
+    timing = ArmTiming(
+        implementation="batched", first_call_s=1.0, samples_s=(0.001,) * 5, calls_per_sample=10, involuntary_switches=0
+    )
+    audit.require_possible(timing, fill_s=0.002)
+    with pytest.raises(CaseFailed, match="to write its result"):
+        audit.require_possible(timing, fill_s=1.0)

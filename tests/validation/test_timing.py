@@ -1,4 +1,3 @@
-import gc
 import time
 
 import numpy as np
@@ -7,26 +6,13 @@ import pytest
 from tests.validation.children import make_case
 from validation import oracle, timing, workloads
 from validation.channel import Channel
-from validation.demo_scan import write_demo_scan
 from validation.records import Protocol
 from validation.watch import Watch
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 
 
-@pytest.fixture(autouse=True)
-def as_in_a_child():
-    """The collector passes over what was there before, as in a child: with all of pytest it takes long."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    write_demo_scan(path)
-    return str(path)
+pytestmark = pytest.mark.usefixtures("as_in_a_child")
 
 
 def watched(function, scan_path, **changed):

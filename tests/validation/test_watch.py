@@ -8,24 +8,10 @@ import pytest
 from tests.validation.children import make_case
 from validation import oracle, workloads
 from validation.channel import Channel
-from validation.demo_scan import write_demo_scan
 from validation.instruments import TamperedError
 from validation.watch import Watch, WrongOutputError, complete
 
-
-@pytest.fixture(autouse=True)
-def as_in_a_child():
-    """The collector passes over what was there before, as in a child: with all of pytest it takes long."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(scope="module")
-def scan_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("scan") / "scan.npz"
-    write_demo_scan(path)
-    return str(path)
+pytestmark = pytest.mark.usefixtures("as_in_a_child")
 
 
 def watched(function, scan_path, **changed):

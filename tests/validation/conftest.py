@@ -1,0 +1,23 @@
+"""What the tests of measuring share."""
+
+import gc
+
+import pytest
+
+from validation.demo_scan import write_demo_scan
+
+
+@pytest.fixture
+def as_in_a_child():
+    """The collector passes over what was there before, as in a child: with all of pytest it takes long."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def scan_path(tmp_path_factory):
+    """The built-in scan as a file."""
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    write_demo_scan(path)
+    return str(path)
