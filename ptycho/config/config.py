@@ -42,7 +42,7 @@ class ModelConfig:
 
     N: int = 64
     gridsize: int = 1
-    use_batched_patch_extraction: bool = False
+    use_batched_patch_extraction: bool = True
     patch_extraction_batch_size: int | None = None
 
     def __post_init__(self) -> None:
