@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.errors import InputError
-from reports.history import history
+from reports.history.page import history
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reports.records import Run
-    from reports.verdict import Verdict
+    from reports.reading.records import Run
+    from reports.reading.verdict import Verdict
 
 INTERRUPTED = 130
 policy_option = click.option(
@@ -36,9 +36,9 @@ def cli(debug: bool) -> None:
 def _judged(folder: str, policy: str | None, machine: str | None = None) -> tuple[Run, Verdict]:
     from pathlib import Path
 
-    from reports.gate import judge
-    from reports.policy import read_policy
-    from reports.reader import read_run
+    from reports.judging.gate import judge
+    from reports.judging.policy import read_policy
+    from reports.reading.reader import read_run
 
     folder = str(Path(folder))
     run = read_run(folder, machine)
@@ -48,7 +48,8 @@ def _judged(folder: str, policy: str | None, machine: str | None = None) -> tupl
 def _write_verdict(verdict: Verdict, folder: Path) -> None:
     import msgspec
 
-    from reports import files, machine_formats, texts
+    from reports.reading import files
+    from reports.telling import machine_formats, texts
 
     files.write(folder / "verdict.json", msgspec.json.format(msgspec.json.encode(verdict)) + b"\n")
     files.write(folder / "review.md", texts.review(verdict))
@@ -81,7 +82,7 @@ def gate(context: click.Context, folder: str, policy: str | None, machine: str |
     """
     from pathlib import Path
 
-    from reports import texts
+    from reports.telling import texts
 
     _, verdict = _judged(folder, policy, machine)
     _write_verdict(verdict, Path(folder))
@@ -106,12 +107,12 @@ def build(folder: str, policy: str | None, machine: str | None, results: str | N
     """
     from pathlib import Path
 
-    from reports import files
-    from reports.context_plots import read_patch
-    from reports.evidence import recorded
-    from reports.history import section_or_reason
-    from reports.page import page
-    from reports.policy import read_policy
+    from reports.drawing.context_plots import read_patch
+    from reports.history.page import section_or_reason
+    from reports.judging.policy import read_policy
+    from reports.reading import files
+    from reports.reading.evidence import recorded
+    from reports.telling.page import page
 
     run, verdict = _judged(folder, policy, machine)
     target = Path(folder) / "report.html"
@@ -154,8 +155,8 @@ def compare(
     """
     import msgspec
 
-    from reports import comparison
-    from reports.policy import read_policy
+    from reports.judging.policy import read_policy
+    from reports.telling import comparison
 
     if as_json and as_markdown:
         raise InputError("--json and --markdown exclude each other")
@@ -180,8 +181,8 @@ def index(folder: str, nights: str, stale_days: int) -> None:
     """Write RUNS/index.html: verdict, trend and age of every run under RUNS."""
     from pathlib import Path
 
-    from reports import files
-    from reports.index import entries, index_page
+    from reports.reading import files
+    from reports.telling.index import entries, index_page
 
     found = entries(Path(folder))
     target = Path(folder) / "index.html"
@@ -202,7 +203,7 @@ def record(folder: str, into: str | None, machine: str | None) -> None:
     """
     from pathlib import Path
 
-    from reports import evidence
+    from reports.reading import evidence
 
     _, verdict = _judged(folder, None, machine)
     path = evidence.record(verdict, evidence.RECORDED if into is None else Path(into))
@@ -221,7 +222,7 @@ def prune(folder: str, keep: int, sweep: str, spare: str | None) -> None:
     """
     from pathlib import Path
 
-    from reports import retention
+    from reports.reading import retention
 
     removed = retention.prune(Path(folder), keep, sweep=sweep, spare=None if spare is None else Path(spare))
     for name in removed:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports.policy import read_policy
+from reports.judging.policy import read_policy
 from validation.contract import medians
 
 if TYPE_CHECKING:

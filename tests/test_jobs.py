@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reports.verdict import EXIT_CODES
+from reports.reading.verdict import EXIT_CODES
 from tests.reports.test_history import VALUES, Made
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from validation.errors import CommandError, InstrumentError, UsageError
-from validation.subject.command import reading_options, take_reading
+from validation.contract.errors import CommandError, InstrumentError, UsageError
+from validation.subject.scan.command import reading_options, take_reading
 
 INTERRUPTED = 130
 
@@ -119,9 +119,9 @@ def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **v
 
     It runs on this machine, or on a Dask cluster named by one of --scheduler, --local-cluster and --cluster.
     """
-    from validation import progress, summary
-    from validation.declaration import ClusterOptions, Options
-    from validation.run import run as run_sweep
+    from validation.run import progress, summary
+    from validation.run.declaration import ClusterOptions, Options
+    from validation.run.session import run as run_sweep
 
     of_cluster = {name: values.pop(name) for name in CLUSTER_OPTIONS}
     asked = any(value is not None for value in of_cluster.values())
@@ -179,7 +179,7 @@ class Interrupted(CommandError):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per case.")
 def list_cases(as_json: bool, **values: Any) -> None:
     """List the cases of a sweep, with what they are predicted to take."""
-    from validation import listing
+    from validation.run import listing
 
     click.echo("\n".join(listing.lines(as_json=as_json, reading=take_reading(values), **values)))
 
@@ -191,7 +191,7 @@ def status(folder: str, as_json: bool) -> None:
     """Count what the run in DIR has done, and what is left."""
     from pathlib import Path
 
-    from validation import results, summary
+    from validation.run import results, summary
 
     found = summary.summarise(results.RunFolder.open(Path(folder)))
     click.echo(summary.as_json(found) if as_json else summary.one_line(found))
@@ -205,8 +205,8 @@ def export(folder: str, form: Any, out: str | None) -> None:
     """Write the cases of the run in DIR as a flat table."""
     from pathlib import Path
 
-    from validation.export import export as write_table
-    from validation.results import RunFolder
+    from validation.run.export import export as write_table
+    from validation.run.results import RunFolder
 
     target = Path(out) if out else Path(folder) / f"results.{form}"
     count = write_table(RunFolder.open(Path(folder)), form, target)
@@ -227,7 +227,7 @@ def export(folder: str, form: Any, out: str | None) -> None:
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=1800.0, show_default=True)
 def reproduce(case_id: str, **values: Any) -> None:
     """Rerun one case alone, with the same bits, and show where its outputs differ."""
-    from validation import reproduce as reproducing
+    from validation.run import reproduce as reproducing
 
     found = reproducing.reproduce(case_id, reading=take_reading(values), **values)
     click.echo("\n".join(reproducing.lines(found)))
@@ -257,7 +257,7 @@ def doctor(start: Any, as_json: bool) -> None:
 @click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
 def mutants(**values: Any) -> None:
     """Run the known-bad implementations, and see the gate reject each for its own reason."""
-    from validation import known_bad
+    from validation.gallery import command as known_bad
 
     sound, told = known_bad.show(**values)
     click.echo("\n".join(told))
@@ -274,8 +274,8 @@ def peers(folder: str) -> None:
     """
     from pathlib import Path
 
-    from validation.peer_table import lines
-    from validation.results import RunFolder
+    from validation.run.peer_table import lines
+    from validation.run.results import RunFolder
 
     click.echo("\n".join(lines(RunFolder.open(Path(folder)))))
 
@@ -287,7 +287,7 @@ def peers(folder: str) -> None:
 @click.option("--picture", metavar="OUT.png", help="Draw the positions on the object.")
 def scan(file: str, write: str | None, picture: str | None, **values: Any) -> None:
     """Tell what the scan in FILE is read as: format, object, positions, and what is odd."""
-    from validation.subject.command import show
+    from validation.subject.scan.command import show
 
     click.echo("\n".join(show(file, take_reading(values), write, picture)))
 
@@ -298,7 +298,7 @@ def demo_data(path: str) -> None:
     """Write the built-in scan to PATH."""
     from pathlib import Path
 
-    from validation.demo_scan import write_demo_scan
+    from validation.subject.demo_scan import write_demo_scan
 
     target = Path(path)
     if target.suffix != ".npz":
@@ -313,7 +313,7 @@ def demo_data(path: str) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the manifest and of the result lines."""
-    from validation.schema import schema_text
+    from validation.contract.schema import schema_text
 
     click.echo(schema_text(), nl=False)
 

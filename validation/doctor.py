@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from validation import limits, provenance, surroundings
-from validation.records import Record
-from validation.runner import Answer, LocalExecutor, Mode
-from validation.scans import materialise
-from validation.tasks import CalibrateReply, Task
+from validation.contract.records import Record
+from validation.contract.tasks import CalibrateReply, Task
+from validation.machine import limits, surroundings
+from validation.measure.runner import Answer, LocalExecutor, Mode
+from validation.run import provenance
+from validation.subject.scans import materialise
 
 State = Literal["ok", "warn", "bad"]
 LOAD_PER_CORE = 0.25

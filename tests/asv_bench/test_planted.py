@@ -84,7 +84,7 @@ class Clone:
         return self.run(*run, *patterns, *options)
 
     def history(self):
-        program = "import sys; from reports.history import history; history(sys.argv[1:])"
+        program = "import sys; from reports.history.page import history; history(sys.argv[1:])"
         return self.run(sys.executable, "-c", program, "--machine", MACHINE, "-o", "history.html")
 
 

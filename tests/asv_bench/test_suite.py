@@ -17,8 +17,8 @@ from asv.config import Config
 
 from asv_bench.benchmarks import grid
 from asv_bench.machine import machine_name
-from validation.catalogue import BUILT_IN
-from validation.records import Scan
+from validation.contract.records import Scan
+from validation.kernels.patches.catalogue import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "asv_bench" / "benchmarks"

@@ -4,10 +4,10 @@ import re
 import subprocess
 import sys
 
-from reports.policy import read_policy
-from reports.verdict import EXIT_CODES
+from reports.judging.policy import read_policy
+from reports.reading.verdict import EXIT_CODES
 from tests.docs.pages import ROOT
-from validation import errors
+from validation.contract import errors
 
 
 def page(name):

@@ -10,9 +10,9 @@ def dask_workers(parent):
     found = []
     for process in parent.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # it may end between two reads
-            if "validation.server" in process.cmdline():
+            if "validation.child.server" in process.cmdline():
                 worker = process.parent()
                 # A child of a server has its command line; its parent is no worker.
-                if worker not in (None, parent) and "validation.server" not in worker.cmdline():
+                if worker not in (None, parent) and "validation.child.server" not in worker.cmdline():
                     found.append((worker, process))
     return found

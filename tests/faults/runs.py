@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults import waiting
-from validation import results
+from validation.run import results
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults import runs
 from tests.validation.misbehaving import TARGET, WAYS
-from validation import results
-from validation.records import CaseResult
+from validation.contract.records import CaseResult
+from validation.run import results
 
 pytestmark = pytest.mark.tensorflow
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.faults import runs
 from tests.faults.dask_workers import dask_workers
-from validation import results
-from validation.summary import line_passed
+from validation.run import results
+from validation.run.summary import line_passed
 
 pytestmark = pytest.mark.tensorflow
 
@@ -80,7 +80,7 @@ class Process:
 
 def test_a_process_that_ends_while_workers_are_looked_for_is_passed_over():
     worker = Process("python", "-m", "distributed")
-    server = Process("python", "-m", "validation.server", parent=worker)
-    child = Process("python", "-m", "validation.server", parent=server)
-    ended = Process("python", "-m", "validation.server")
+    server = Process("python", "-m", "validation.child.server", parent=worker)
+    child = Process("python", "-m", "validation.child.server", parent=server)
+    ended = Process("python", "-m", "validation.child.server")
     assert dask_workers(Process("pytest", below=[ended, worker, server, child])) == [(worker, server)]

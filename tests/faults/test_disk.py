@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.faults import mounts, runs
-from validation import results
+from validation.run import results
 
 pytestmark = pytest.mark.tensorflow
 
@@ -57,8 +57,8 @@ def test_a_full_disk_is_met_at_any_line(finished, tmp_path, fault):
     lines = runs.whole_lines(finished / "run")
     program = (
         "import sys; from pathlib import Path\n"
-        "from validation.errors import UsageError\n"
-        "from validation.results import RunFolder, decode_line\n"
+        "from validation.contract.errors import UsageError\n"
+        "from validation.run.results import RunFolder, decode_line\n"
         "folder = RunFolder.open(Path(sys.argv[1]))\n"
         "for line in Path(sys.argv[2]).read_bytes().splitlines():\n"
         "    try: folder.append(decode_line(line))\n"

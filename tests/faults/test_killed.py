@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from tests.faults import runs, waiting
-from validation import results
-from validation.records import CaseResult
-from validation.summary import case_passed
+from validation.contract.records import CaseResult
+from validation.run import results
+from validation.run.summary import case_passed
 
 pytestmark = pytest.mark.tensorflow
 
@@ -104,7 +104,7 @@ def kill_one(parent, wanted, rng):
         if wanted == "parent":
             parent.kill()
             return wanted
-        server = rng.choice([child for child in parent.children() if "validation.server" in child.cmdline()])
+        server = rng.choice([child for child in parent.children() if "validation.child.server" in child.cmdline()])
         if wanted == "server":
             server.kill()
             return wanted

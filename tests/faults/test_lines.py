@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from tests.faults import runs
-from validation import results
-from validation.provenance import find_ptycho
+from validation.run import results
+from validation.run.provenance import find_ptycho
 
 pytestmark = pytest.mark.tensorflow
 
@@ -73,7 +73,7 @@ def test_a_line_that_is_not_the_runs_is_refused_by_all_who_read(copied, fault, k
 
 BACKWARDS = """
 import datetime, sys
-from validation import declaration
+from validation.run import declaration
 real, calls = declaration.now, [0]
 def now():
     calls[0] += 1

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from validation.oracle import extract_patches
+from validation.kernels.patches.oracle import extract_patches
 
 PID_FILE = "WAITING_PID_FILE"
 SECONDS = "WAITING_SECONDS"

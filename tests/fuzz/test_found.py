@@ -11,8 +11,8 @@ from ptycho.config.config import ModelConfig, TrainingConfig, legacy_items, upda
 from ptycho.raw_data import RawData, _get_image_patches_batched, get_image_patches
 from ptycho.tf_helper import pad, shift_and_sum, translate
 from tests.validation.builders import make_manifest
-from validation.errors import UsageError
-from validation.results import MANIFEST, RunFolder
+from validation.contract.errors import UsageError
+from validation.run.results import MANIFEST, RunFolder
 
 OBJECT = np.ones((9, 7), np.complex64)
 OFFSETS = np.zeros((3, 1, 2, 1))

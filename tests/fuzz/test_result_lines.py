@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from reports.cli import main as reports_main
 from reports.errors import InputError
-from reports.reader import read_run
+from reports.reading.reader import read_run
 from tests.fuzz.conftest import FUZZ
 from tests.reports import builders as reports_builders
 from tests.validation import builders as validation_builders
-from validation import results
-from validation.errors import UsageError
-from validation.summary import one_line, summarise
+from validation.contract.errors import UsageError
+from validation.run import results
+from validation.run.summary import one_line, summarise
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=4),

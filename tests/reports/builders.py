@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from reports.records import (
+from reports.reading.records import (
     SCHEMA_VERSIONS,
     ArmMemory,
     ArmTiming,

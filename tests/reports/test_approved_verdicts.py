@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reports.records import Run, Scan
-from reports.verdict import Criterion, Verdict
+from reports.reading.records import Run, Scan
+from reports.reading.verdict import Criterion, Verdict
 from tests.reports import builders as b
 from tests.reports.test_gate import (
     TABLE,

@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from reports.context_plots import read_patch
-from reports.gate import judge
-from reports.history import history_page, history_section
-from reports.history_results import History, read_history
-from reports.index import entries, index_page
-from reports.page import page as make_page
-from reports.policy import read_policy
-from reports.reader import read_run
+from reports.drawing.context_plots import read_patch
+from reports.history.page import history_page, history_section
+from reports.history.results import History, read_history
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading.reader import read_run
+from reports.telling.index import entries, index_page
+from reports.telling.page import page as make_page
 from tests.reports import builders as b
 from tests.reports.test_history import VALUES, Made, long_history
 from tests.reports.test_outputs import HOSTILE, hostile_run, many_lines

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reports.records import Run
+from reports.reading.records import Run
 from tests.reports import builders as b
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reports import evidence
 from reports.errors import InputError
-from reports.gate import judge
-from reports.policy import read_policy
-from reports.records import Run
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading import evidence
+from reports.reading.records import Run
 from tests.reports import builders as b
 
 POLICY = read_policy()
@@ -32,7 +32,7 @@ def run_at(created_at: str, run_id: str, **reference: object) -> Run:
 def test_the_default_of_the_flag_rests_on_the_newest_recorded_verdict_of_each_scan() -> None:
     import ptycho
     from ptycho.config.config import ModelConfig
-    from validation.provenance import kernel_digest
+    from validation.run.provenance import kernel_digest
 
     default = inspect.signature(ModelConfig).parameters["use_batched_patch_extraction"].default
     digest = kernel_digest(Path(ptycho.__file__).parent)

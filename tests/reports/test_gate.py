@@ -6,10 +6,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from reports.gate import judge
-from reports.policy import read_policy
-from reports.records import Audit, CaseResult, Measurement, ResultLine, Run, Timing
-from reports.verdict import Verdict
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading.records import Audit, CaseResult, Measurement, ResultLine, Run, Timing
+from reports.reading.verdict import Verdict
 from tests.reports import builders as b
 
 POLICY = read_policy()

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from reports.criterion import Context
-from reports.paired import arm_s, bound_rank, log_ratio, speedup, timing_faults
-from reports.policy import read_policy
-from reports.records import ArmMemory, ArmTiming, Measurement, Memory, MemoryPair, Timing, TimingPair
-from reports.statistics import memory_faults, pair_ratio, peak_ratio
+from reports.judging.criterion import Context
+from reports.judging.paired import arm_s, bound_rank, log_ratio, speedup, timing_faults
+from reports.judging.policy import read_policy
+from reports.judging.statistics import memory_faults, pair_ratio, peak_ratio
+from reports.reading.records import ArmMemory, ArmTiming, Measurement, Memory, MemoryPair, Timing, TimingPair
 from tests.reports import builders as b
 from tests.reports.test_gate import verdict_of
 

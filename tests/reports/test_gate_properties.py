@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.gate import judge
-from reports.policy import read_policy
-from reports.reader import make_run
-from reports.records import CaseResult, Measurement, ResultLine, Run
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading.reader import make_run
+from reports.reading.records import CaseResult, Measurement, ResultLine, Run
 from tests.reports import builders as b
 
 POLICY = read_policy()
@@ -131,6 +131,6 @@ def test_the_strategy_reaches_every_verdict() -> None:
 
 @pytest.mark.parametrize("count", [6, 7, 8])
 def test_the_bound_of_the_median_has_its_confidence(count: int) -> None:
-    from reports.paired import speedup
+    from reports.judging.paired import speedup
 
     assert speedup(b.timing(replicates=count), "warm").confidence == 1 - 0.5**count

@@ -19,13 +19,13 @@ from asv.results import Results
 from asv.runner import BenchmarkResult
 
 from reports.errors import InputError
-from reports.gate import judge
-from reports.history import history, history_page, history_section, section_or_reason
-from reports.history_plots import draw
-from reports.history_results import Commit, History, Point, Series, amount, read_history
-from reports.history_steps import changes, losses, steps
-from reports.page import page
-from reports.policy import read_policy
+from reports.history.page import history, history_page, history_section, section_or_reason
+from reports.history.plots import draw
+from reports.history.results import Commit, History, Point, Series, amount, read_history
+from reports.history.steps import changes, losses, steps
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.telling.page import page
 from tests.reports import builders as b
 
 FAILED, NOT_THERE = None, math.nan
@@ -518,8 +518,7 @@ def test_amounts_carry_their_unit(value, unit, text):
 
 
 def test_asv_and_matplotlib_load_only_when_the_command_runs():
-    program = (
-        "import sys, reports.history; print([name for name in ('asv', 'matplotlib', 'jinja2') if name in sys.modules])"
-    )
+    names = "('asv', 'matplotlib', 'jinja2')"
+    program = f"import sys, reports.history.page; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from reports.cli import cli
 from reports.errors import InputError
-from reports.gate import judge
-from reports.policy import read_policy
-from reports.reader import make_run, read_run
-from reports.records import CalibrationResult, CaseResult, Run
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading.reader import make_run, read_run
+from reports.reading.records import CalibrationResult, CaseResult, Run
 from tests.reports import builders
 
 HOME = builders.full_run().manifest.provenance.machine.fingerprint

@@ -11,12 +11,14 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from reports import comparison, context_plots, evidence, index, machine_formats, texts
-from reports.gate import judge
-from reports.page import ASSETS, age, content_security_policy, flag, page
-from reports.policy import read_policy
-from reports.reader import read_run
-from reports.records import Measurement, Run
+from reports.drawing import context_plots
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading import evidence
+from reports.reading.reader import read_run
+from reports.reading.records import Measurement, Run
+from reports.telling import comparison, index, machine_formats, texts
+from reports.telling.page import ASSETS, age, content_security_policy, flag, page
 from tests.reports import builders as b
 
 POLICY = read_policy()

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import context_plots
-from reports.case_plots import break_even, cost_series, costs, heat_map, slope
-from reports.context_plots import peers
-from reports.figure import to_svg
-from reports.gate import judge
-from reports.page import page
-from reports.plots import memory_forest, ratio_ticks, speedup_forest, timed
-from reports.policy import read_policy
-from reports.reader import read_run
-from reports.records import Measurement, Run
+from reports.drawing import context_plots
+from reports.drawing.case_plots import break_even, cost_series, costs, heat_map, slope
+from reports.drawing.context_plots import peers
+from reports.drawing.figure import to_svg
+from reports.drawing.plots import memory_forest, ratio_ticks, speedup_forest, timed
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading.reader import read_run
+from reports.reading.records import Measurement, Run
+from reports.telling.page import page
 from tests.reports import builders as b
 
 POLICY = read_policy()
@@ -192,7 +192,7 @@ def test_break_even_lies_where_the_lines_cross() -> None:
 
 
 def test_svg_has_no_date_and_no_size_of_its_own() -> None:
-    from reports.figure import drawing
+    from reports.drawing.figure import drawing
 
     with drawing(2.0) as (figure, (axes,)):
         axes.plot([0, 1], [0, 1])

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from reports.errors import InputError
-from reports.gate import judge
-from reports.page import page
-from reports.policy import PROMISED, read_policy, relaxations
+from reports.judging.gate import judge
+from reports.judging.policy import PROMISED, read_policy, relaxations
+from reports.telling.page import page
 from tests.reports import builders as b
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import reports.records as read
-import validation.records as written
+import reports.reading.records as read
+import validation.contract.records as written
 from reports.errors import InputError
-from reports.reader import read_run
+from reports.reading.reader import read_run
 from tests.reports import builders
 
 RECORDS = [

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reports import evidence, retention
 from reports.errors import InputError
-from reports.gate import judge
-from reports.policy import read_policy
-from reports.retention import prune
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading import evidence, retention
+from reports.reading.retention import prune
 from tests.reports import builders as b
 
 

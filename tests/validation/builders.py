@@ -2,7 +2,7 @@
 
 import msgspec
 
-from validation.records import (
+from validation.contract.records import (
     SCHEMA_VERSION,
     CalibrationCheck,
     CalibrationResult,

@@ -5,15 +5,15 @@ import sys
 
 import msgspec
 
-from validation.records import Case
-from validation.tasks import Reply, Task
+from validation.contract.records import Case
+from validation.contract.tasks import Reply, Task
 
 _PROGRAM = """
 import sys
 import msgspec
 {before}
-from validation.child import execute
-from validation.tasks import Task
+from validation.child.actions import execute
+from validation.contract.tasks import Task
 reply = execute(msgspec.json.decode(sys.stdin.buffer.read(), type=Task))
 with open(sys.argv[1], "wb") as file:
     file.write(msgspec.json.encode(reply))

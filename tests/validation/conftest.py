@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from validation.demo_scan import write_demo_scan
+from validation.subject.demo_scan import write_demo_scan
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from validation.oracle import extract_patches
+from validation.kernels.patches.oracle import extract_patches
 
 MEBIBYTES = 128
 WAYS = (

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from validation.oracle import extract_patches
+from validation.kernels.patches.oracle import extract_patches
 
 WAYS = (
     "well",

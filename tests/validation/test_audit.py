@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from tests.validation.children import make_case
-from validation import audit, oracle, workloads
-from validation.bench import CaseFailed
-from validation.channel import Channel, Mark, Witness, calls_of
-from validation.records import ArmTiming
-from validation.tasks import Calls, KeptPart
-from validation.watch import Watch
+from validation.child.channel import Channel, Mark, Witness, calls_of
+from validation.child.watch import Watch
+from validation.contract.records import ArmTiming
+from validation.contract.tasks import Calls, KeptPart
+from validation.kernels.patches import oracle, workloads
+from validation.measure import audit
+from validation.measure.bench import CaseFailed
 
 pytestmark = pytest.mark.usefixtures("as_in_a_child")
 

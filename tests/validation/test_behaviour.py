@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.validation.test_probes import RIGHT, probe, scan_path
-from validation import behaviour, probes
+from validation.child.properties import behaviour
+from validation.kernels.patches import probes
 
 __all__ = ["scan_path"]  # a fixture of the module it comes from
 

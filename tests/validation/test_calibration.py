@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from tests.validation.children import ask, make_task
-from validation import calibration, memory, tasks, watch, workloads
-from validation.demo_scan import write_demo_scan
+from validation.child import calibration, memory, watch
+from validation.contract import tasks
+from validation.kernels.patches import workloads
+from validation.subject.demo_scan import write_demo_scan
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from validation import candidate_files, provenance
-from validation.errors import UsageError
+from validation.contract.errors import UsageError
+from validation.run import candidate_files, provenance
 
 
 def digest(target="fast:windows"):

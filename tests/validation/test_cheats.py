@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from tests.docs.pages import ROOT
-from validation import gallery_bench, probes, workloads
-from validation.arms import timed
-from validation.bench import Bench
-from validation.cheats.caching import forgotten
-from validation.cheats.catalogue import CHEATS, OPEN, TIMED_IN_FULL
-from validation.cheats.work import WORK_S, right
-from validation.demo_scan import write_demo_scan
-from validation.runner import LocalExecutor
+from validation.gallery import bench as gallery_bench
+from validation.kernels.patches import probes, workloads
+from validation.kernels.patches.cheats.caching import forgotten
+from validation.kernels.patches.cheats.catalogue import CHEATS, OPEN, TIMED_IN_FULL
+from validation.kernels.patches.cheats.work import WORK_S, right
+from validation.measure.arms import timed
+from validation.measure.bench import Bench
+from validation.measure.runner import LocalExecutor
+from validation.subject.demo_scan import write_demo_scan
 
 ALL = (*CHEATS, *TIMED_IN_FULL, *OPEN)
 # Kinds of the threat model that no implementation shows; the page says why.

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tests.validation.children import ask, make_case, make_task
-from validation import tasks
-from validation.child import execute
-from validation.compare import compare
-from validation.demo_scan import write_demo_scan
+from validation.child.actions import execute
+from validation.contract import tasks
+from validation.outputs.compare import compare
+from validation.subject.demo_scan import write_demo_scan
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.validation.builders import make_calibration, make_manifest, make_result
-from validation import results
-from validation.demo_scan import write_demo_scan
+from validation.run import results
+from validation.subject.demo_scan import write_demo_scan
 
 
 def validation(*arguments, cwd=None):

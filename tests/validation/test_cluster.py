@@ -22,20 +22,20 @@ import pytest
 
 from tests.faults.dask_workers import dask_workers
 from tests.validation.builders import PROVENANCE, make_calibration, make_case, make_manifest, make_result
-from validation import results
-from validation.cluster import _ClusterRun, describe_workers, home_of, read_sources
-from validation.cluster_connection import Workers, connect
-from validation.cluster_worker import Done, Greeting, Outfit, Station, lay_out
-from validation.declaration import ClusterOptions, Options
-from validation.errors import InstrumentError, UsageError
-from validation.plan import CaseItem
-from validation.progress import Progress
-from validation.provenance import describe
-from validation.records import CalibrationResult, CaseResult
-from validation.run import run
-from validation.summary import line_passed
-from validation.surroundings import worker_environment
-from validation.sweeps import PlannedCase
+from validation.cluster.connection import Workers, connect
+from validation.cluster.session import _ClusterRun, describe_workers, home_of, read_sources
+from validation.cluster.worker import Done, Greeting, Outfit, Station, lay_out
+from validation.contract.errors import InstrumentError, UsageError
+from validation.contract.records import CalibrationResult, CaseResult
+from validation.machine.surroundings import worker_environment
+from validation.plan.items import CaseItem
+from validation.plan.sweeps import PlannedCase
+from validation.run import results
+from validation.run.declaration import ClusterOptions, Options
+from validation.run.progress import Progress
+from validation.run.provenance import describe
+from validation.run.session import run
+from validation.run.summary import line_passed
 
 TINY = "[[cases]]\nN = [8]\ngridsize = [1, 2]\nbatch = [1, 2]\npattern = ['border']\nshape = [[20, 30]]\n"
 HUNDRED = """
@@ -97,7 +97,7 @@ def family():
 
 def is_server(process):
     with contextlib.suppress(psutil.NoSuchProcess):
-        return "validation.server" in process.cmdline()
+        return "validation.child.server" in process.cmdline()
     return False
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from validation.compare import compare, ulp_distance
+from validation.outputs.compare import compare, ulp_distance
 
 
 def judged(expected, actual, atol=1e-6):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from validation import compare as module
-from validation.compare import compare, ulp_distance
+from validation.outputs import compare as module
+from validation.outputs.compare import compare, ulp_distance
 
 
 def judged(expected, actual, atol=0.5):

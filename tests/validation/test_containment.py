@@ -11,13 +11,13 @@ import psutil
 import pytest
 
 from tests.validation.escaping import MEBIBYTES, TARGET, WAYS
-from validation import calibration, memory
-from validation.demo_scan import write_demo_scan
-from validation.descendants import descendants
-from validation.records import Protocol
-from validation.runner import LocalExecutor
-from validation.sweeps import make_case
-from validation.tasks import MemoryReply, OutputReply, Task
+from validation.child import calibration, memory
+from validation.contract.records import Protocol
+from validation.contract.tasks import MemoryReply, OutputReply, Task
+from validation.machine.descendants import descendants
+from validation.measure.runner import LocalExecutor
+from validation.plan.sweeps import make_case
+from validation.subject.demo_scan import write_demo_scan
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the process table is Linux's")
 PROTOCOL = Protocol(replicates=1, max_replicates=1, samples=1, discarded=0, min_sample_s=0.0001, memory_pairs=1)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validation import catalogue, covering
+from validation.kernels.patches import catalogue
+from validation.plan import covering
 
 AXES = ((1, 10, 100), ("a", "b", "c"), (1, 2, 30), ("x", "y"))
 

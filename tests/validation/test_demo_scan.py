@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from validation import demo_scan
+from validation.subject import demo_scan
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import os
 import pytest
 
 from tests.validation.builders import make_manifest, make_result
-from validation import results, worker
-from validation.errors import UsageError
+from validation.child import worker
+from validation.contract.errors import UsageError
+from validation.run import results
 
 
 @pytest.fixture

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from tests.validation.children import make_case
-from validation import kernels, workloads
-from validation.demo_scan import write_demo_scan
-from validation.watch import complete
+from validation.child.watch import complete
+from validation.kernels import registry as kernels
+from validation.kernels.patches import workloads
+from validation.subject.demo_scan import write_demo_scan
 
 ALL = [
     (kernel, implementation.name)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.validation.children import make_case
-from validation import kernels
+from validation.kernels import registry as kernels
 
 
 @pytest.mark.parametrize("kernel", sorted(kernels.KERNELS))
@@ -22,7 +22,7 @@ def test_names_are_unique(kernel):
 
 
 def test_a_function_of_the_users_is_taken_as_it_is():
-    found = kernels.find("patch_extraction", "validation.oracle:extract_patches")
+    found = kernels.find("patch_extraction", "validation.kernels.patches.oracle:extract_patches")
     assert found.role == "candidate"
     assert kernels.load(found).__name__ == "extract_patches"
 
@@ -32,7 +32,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         kernels.find("patch_extraction", "fastest")
 
 
-@pytest.mark.parametrize("target", ["no_such_module:f", "validation.oracle:no_such_function"])
+@pytest.mark.parametrize("target", ["no_such_module:f", "validation.kernels.patches.oracle:no_such_function"])
 def test_what_cannot_be_imported_is_not_available(target):
     with pytest.raises(kernels.NotAvailableError, match="cannot be imported"):
         kernels.load(kernels.find("patch_extraction", target))
@@ -45,7 +45,8 @@ def test_moved_bytes_are_the_result_and_the_object():
 
 def test_the_parents_modules_import_no_tensorflow():
     program = (
-        "import sys, validation.child, validation.compare, validation.demo_scan, validation.mutants;"
+        "import sys, validation.child.actions, validation.outputs.compare, validation.subject.demo_scan;"
+        "import validation.kernels.patches.mutants;"
         "sys.exit('tensorflow' in sys.modules or 'scipy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -53,7 +54,7 @@ def test_the_parents_modules_import_no_tensorflow():
 
 def test_a_candidate_registered_by_another_distribution_joins(monkeypatch):
     point = importlib.metadata.EntryPoint(
-        name="theirs", value="validation.oracle:extract_patches", group=kernels.ENTRY_POINTS
+        name="theirs", value="validation.kernels.patches.oracle:extract_patches", group=kernels.ENTRY_POINTS
     )
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point] if group == point.group else [])
     found = kernels.find("patch_extraction", "theirs")

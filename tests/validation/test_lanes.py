@@ -8,17 +8,18 @@ import time
 import msgspec
 import pytest
 
-from validation import declaration, lanes, lines, listing, results
-from validation.bench import Bench, CaseFailed
-from validation.catalogue import BUILT_IN
-from validation.declaration import Options
-from validation.demo_scan import write_demo_scan
-from validation.plan import CaseItem, MutantItem, ProbeItem, SuiteItem, plan_items
-from validation.progress import Progress
-from validation.records import CaseResult, Failure, Protocol, Scan
-from validation.run import run
-from validation.runner import LocalExecutor
-from validation.sweeps import PROTOCOL
+from validation.contract.records import CaseResult, Failure, Protocol, Scan
+from validation.kernels.patches.catalogue import BUILT_IN
+from validation.measure import lines
+from validation.measure.bench import Bench, CaseFailed
+from validation.measure.runner import LocalExecutor
+from validation.plan.items import CaseItem, MutantItem, ProbeItem, SuiteItem, plan_items
+from validation.plan.sweeps import PROTOCOL
+from validation.run import declaration, lanes, listing, results
+from validation.run.declaration import Options
+from validation.run.progress import Progress
+from validation.run.session import run
+from validation.subject.demo_scan import write_demo_scan
 
 GIB = 2**30
 TIMED = """

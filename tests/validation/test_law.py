@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from validation.law import PRIOR_S, ReferenceLaw, passes_and_pixels
-from validation.sweeps import PlannedCase, make_case
+from validation.kernels.patches.law import PRIOR_S, ReferenceLaw, passes_and_pixels
+from validation.plan.sweeps import PlannedCase, make_case
 
 
 def case_of(batch, N=64, gridsize=2, shape=(200, 256)):

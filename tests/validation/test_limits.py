@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from validation import limits
+from validation.machine import limits
 
 GIB = 2**30
 
@@ -98,7 +98,7 @@ def test_a_limit_of_the_process_itself_counts(kind):
         pytest.skip("a limit is there already")
     program = (
         f"import resource; resource.setrlimit(resource.{kind}, ({soft}, {soft}))\n"
-        "from validation import limits; print(limits.memory_room())"
+        "from validation.machine import limits; print(limits.memory_room())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
     assert soft - GIB < int(done.stdout) < soft

@@ -6,16 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.policy import read_policy
+from reports.judging.policy import read_policy
 from tests.validation.builders import SCAN
-from validation import catalogue, law, listing, measure, peaks, times
-from validation.bench import ORACLE, REFERENCE, Bench
-from validation.demo_scan import write_demo_scan
-from validation.output import Output
-from validation.plan import CaseItem
-from validation.records import ArmTiming, Protocol
-from validation.runner import LocalExecutor
-from validation.sweeps import PROTOCOL, TIMED, PlannedCase, Schedule, make_case, schedule
+from validation.contract.records import ArmTiming, Protocol
+from validation.kernels.patches import catalogue, law
+from validation.measure import case as measure
+from validation.measure import peaks, times
+from validation.measure.bench import ORACLE, REFERENCE, Bench
+from validation.measure.runner import LocalExecutor
+from validation.outputs.output import Output
+from validation.plan.items import CaseItem
+from validation.plan.sweeps import PROTOCOL, TIMED, PlannedCase, Schedule, make_case, schedule
+from validation.run import listing
+from validation.subject.demo_scan import write_demo_scan
 
 SMOKE = catalogue.expand("smoke", SCAN, 0)
 SHORT = Protocol(replicates=5, max_replicates=5, samples=2, discarded=0, min_sample_s=0.001, memory_pairs=1)
@@ -137,7 +140,7 @@ def test_what_the_promise_leaves_open_is_undecided(kernel, references, candidate
 
 @given(seed=st.integers(0, 2**32), ratio=st.floats(5.0, 20.0), spread=st.floats(0.0, 0.3), extended=st.booleans())
 def test_what_is_undecided_is_what_the_gate_leaves_open(seed, ratio, spread, extended):
-    from reports.gate import judge
+    from reports.judging.gate import judge
     from tests.reports import builders as made
 
     random = np.random.default_rng(seed)
@@ -176,7 +179,7 @@ def test_context_is_not_extended(bench, monkeypatch):
 
 
 def test_kept_contended_replicates_ask_for_the_margin_of_the_gate():
-    from reports.speed_criteria import CONTENDED_MARGIN
+    from reports.judging.speed_criteria import CONTENDED_MARGIN
 
     assert times.CONTENDED_MARGIN == CONTENDED_MARGIN
     references = arms_of([15.0] * 7)

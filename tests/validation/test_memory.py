@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 
-from validation import memory
+from validation.child import memory
 
 pytestmark = pytest.mark.tensorflow
 
@@ -17,7 +17,7 @@ _PROGRAM = """
 import sys, time
 import msgspec
 import numpy as np
-from validation import memory
+from validation.child import memory
 if {settings}:
     memory.return_freed_memory()
 size = {mebibytes} * 2**20
@@ -43,7 +43,7 @@ sys.stdout.buffer.write(msgspec.json.encode([baseline, peak]))
 """
 
 
-# The peak of a process is its own: memory is metered beside other work (`validation.lanes`).
+# The peak of a process is its own: memory is metered beside other work (`validation.run.lanes`).
 _BUSY = """
 import numpy as np
 print("busy", flush=True)
@@ -90,7 +90,7 @@ class TestHighWaterMark:
 _POISON = """
 import sys
 import numpy as np
-from validation import memory
+from validation.child import memory
 memory.poison_allocations()
 import tensorflow as tf
 made = [np.empty(300_000, np.float32), tf.raw_ops.Empty(shape=[300_000], dtype=tf.float32, init=False).numpy()]
@@ -107,7 +107,7 @@ _TIMELINE = """
 import sys, time
 import numpy as np
 import msgspec
-from validation import memory
+from validation.child import memory
 
 def two_steps():
     time.sleep(0.5)  # what was there before
@@ -123,7 +123,7 @@ if __name__ == "__main__":
 
 
 def test_the_time_line_shows_what_rose_when(tmp_path):
-    from validation.records import Timeline
+    from validation.contract.records import Timeline
 
     script = tmp_path / "two_steps.py"
     script.write_text(_TIMELINE)

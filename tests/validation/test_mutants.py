@@ -7,23 +7,8 @@ import pytest
 
 from tests.validation.builders import PROVENANCE, SCAN
 from tests.validation.children import make_case
-from validation import (
-    bad_implementations,
-    bad_placements,
-    calibration,
-    gallery,
-    gallery_bench,
-    gallery_evidence,
-    kernels,
-    mutants,
-    workloads,
-)
-from validation.broken_checkout import break_checkout
-from validation.compare import compare
-from validation.demo_scan import write_demo_scan
-from validation.oracle import extract_patches, shift_and_sum
-from validation.provenance import find_ptycho
-from validation.records import (
+from validation.child import calibration
+from validation.contract.records import (
     ArmMemory,
     ArmTiming,
     Audit,
@@ -35,9 +20,19 @@ from validation.records import (
     MutantResult,
     Timing,
 )
-from validation.results import RunFolder
-from validation.suite import SuiteOutcome, run_suite
-from validation.tasks import ProbeReply
+from validation.contract.tasks import ProbeReply
+from validation.gallery import bench as gallery_bench
+from validation.gallery import evidence as gallery_evidence
+from validation.gallery import running as gallery
+from validation.kernels import registry as kernels
+from validation.kernels.patches import bad_implementations, bad_placements, mutants, workloads
+from validation.kernels.patches.oracle import extract_patches, shift_and_sum
+from validation.outputs.compare import compare
+from validation.run.provenance import find_ptycho
+from validation.run.results import RunFolder
+from validation.subject.broken_checkout import break_checkout
+from validation.subject.demo_scan import write_demo_scan
+from validation.subject.suite import SuiteOutcome, run_suite
 
 OUTPUTS = {
     kernel: [m.name for m in mutants.MUTANTS if m.measured in ("output", "together") and m.kernel == kernel]
@@ -375,7 +370,7 @@ def test_the_control_of_reassembly_is_the_project_s_where_the_candidate_only_ext
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_control_that_is_known_bad_is_an_instrument_failure(tmp_path):
-    bad = "validation.bad_implementations:swapped_axes"
+    bad = "validation.kernels.patches.bad_implementations:swapped_axes"
     command = ["mutants", "--only", "one_element", "--candidate", bad, "--out", str(tmp_path / "gallery")]
     done = subprocess.run([sys.executable, "-m", "validation", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
@@ -385,8 +380,8 @@ def test_a_control_that_is_known_bad_is_an_instrument_failure(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_whole_gallery_is_rejected_for_its_reasons_and_the_control_accepted(scan_path, tmp_path):
-    from validation.bench import Bench
-    from validation.runner import LocalExecutor
+    from validation.measure.bench import Bench
+    from validation.measure.runner import LocalExecutor
 
     origin = _sound().origin
     head = {

@@ -3,8 +3,8 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from tests.validation.children import make_case
-from validation import oracle, workloads
-from validation.demo_scan import write_demo_scan
+from validation.kernels.patches import oracle, workloads
+from validation.subject.demo_scan import write_demo_scan
 
 
 @pytest.fixture(scope="module")

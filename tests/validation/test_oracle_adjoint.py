@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from validation import oracle
+from validation.kernels.patches import oracle
 
 SHAPE = (9, 7)
 # Inside, at each border, half outside, a pixel outside and far outside; x and y differ.

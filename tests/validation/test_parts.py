@@ -8,15 +8,17 @@ import pytest
 
 from tests.validation.builders import make_manifest, make_result
 from tests.validation.misbehaving import TARGET, WAYS
-from validation import declaration, lanes, memory, parts, results
-from validation.declaration import Options
-from validation.errors import UsageError
-from validation.plan import CaseItem, ProbeItem
-from validation.progress import Progress
-from validation.records import CaseResult, Failure, Measurement, Memory, Protocol, Timing
-from validation.run import run
-from validation.runner import LocalExecutor
-from validation.sweeps import ALL_CHECKS, PlannedCase, make_case
+from validation.child import memory
+from validation.contract.errors import UsageError
+from validation.contract.records import CaseResult, Failure, Measurement, Memory, Protocol, Timing
+from validation.measure import parts
+from validation.measure.runner import LocalExecutor
+from validation.plan.items import CaseItem, ProbeItem
+from validation.plan.sweeps import ALL_CHECKS, PlannedCase, make_case
+from validation.run import declaration, lanes, results
+from validation.run.declaration import Options
+from validation.run.progress import Progress
+from validation.run.session import run
 
 TIMING = Timing(copy_fresh_s=(0.5,), copy_warm_s=(0.25,), contended_rejected=0, extended=False)
 MEMORY = Memory(meter="VmHWM", pairs=(), output_bytes=8)

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from tests.validation.children import ask, make_case, make_task
-from validation import kernels, oracle, peers, tasks, workloads
-from validation.compare import compare
-from validation.demo_scan import write_demo_scan
+from validation.contract import tasks
+from validation.kernels import registry as kernels
+from validation.kernels.patches import oracle, peers, workloads
+from validation.outputs.compare import compare
+from validation.subject.demo_scan import write_demo_scan
 
 NAMES = [peer.name for peer in peers.PEERS["patch_extraction"]]
 # What a peer is known not to keep: remap rounds weights to 1/32 pixel, the others the coordinate once per patch.

@@ -3,10 +3,11 @@
 import pytest
 
 from tests.validation.builders import SCAN
-from validation import catalogue, kernels, probes
-from validation.mutants import MUTANTS
-from validation.plan import CaseItem, ProbeItem, memory_shortage, plan_items, planned_lines
-from validation.sweeps import select
+from validation.kernels import registry as kernels
+from validation.kernels.patches import catalogue, probes
+from validation.kernels.patches.mutants import MUTANTS
+from validation.plan.items import CaseItem, ProbeItem, memory_shortage, plan_items, planned_lines
+from validation.plan.sweeps import select
 
 
 @pytest.fixture(scope="module")

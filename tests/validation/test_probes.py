@@ -3,10 +3,11 @@ import pytest
 
 from tests.validation.children import ask, make_case, make_task
 from tests.validation.misbehaving import WAYS
-from validation import oracle, probes, tasks
-from validation.catalogue import _probed
-from validation.demo_scan import write_demo_scan
-from validation.runner import LocalExecutor
+from validation.contract import tasks
+from validation.kernels.patches import oracle, probes
+from validation.kernels.patches.catalogue import _probed
+from validation.measure.runner import LocalExecutor
+from validation.subject.demo_scan import write_demo_scan
 
 ALL = [(kernel, probe) for kernel in probes.PROBES for probe in probes.names(kernel)]
 BEHAVE = "tests.validation.misbehaving:behave"
@@ -32,8 +33,8 @@ def probe(name, function, scan_path, kernel="patch_extraction", **changed):
 @pytest.mark.parametrize(("kernel", "name"), [pair for pair in ALL if pair[1] != "threads"])
 @pytest.mark.parametrize("implementation", ["reference", "batched"])
 def test_every_probe_holds_for_ptycho(scan_path, kernel, name, implementation):
-    from validation import kernels
-    from validation.child import execute
+    from validation.child.actions import execute
+    from validation.kernels import registry as kernels
 
     task = make_task("probe", scan_path, case=case_of(kernel), implementation=implementation, probe=name)
     reply = execute(task)
@@ -244,7 +245,7 @@ def test_a_nan_in_the_imaginary_part_of_the_counts_is_seen(scan_path):
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("planned", [planned for planned in _probed(0) if not planned.every_candidate])
 def test_every_probe_holds_where_threads_share_the_work(scan_path, planned):
-    from validation.child import execute
+    from validation.child.actions import execute
 
     case = planned.case
     for name in probes.names(case.kernel):

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from tests.validation.builders import make_calibration, make_manifest, make_result
-from validation.peer_table import lines as peer_lines
-from validation.progress import BarProgress, JsonProgress, Progress
-from validation.records import ArmTiming, MutantResult, ProbeResult, SuiteResult, Timing
-from validation.results import RunFolder
+from validation.contract.records import ArmTiming, MutantResult, ProbeResult, SuiteResult, Timing
+from validation.run.peer_table import lines as peer_lines
+from validation.run.progress import BarProgress, JsonProgress, Progress
+from validation.run.results import RunFolder
 
 
 def head():

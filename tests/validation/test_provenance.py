@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from validation import provenance
-from validation.errors import UsageError
+from validation.contract.errors import UsageError
+from validation.run import provenance
 
 
 @pytest.fixture
@@ -78,15 +78,14 @@ def test_a_changed_source_makes_the_commit_dirty(checkout):
 
 
 def test_the_fingerprint_of_this_machine_is_the_same_in_another_process():
-    program = "from validation.provenance import describe_machine; print(describe_machine().fingerprint)"
+    program = "from validation.run.provenance import describe_machine; print(describe_machine().fingerprint)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == provenance.describe_machine().fingerprint
 
 
 def test_describing_imports_no_tensorflow():
-    program = (
-        "import sys; from validation.provenance import describe; describe(None, {}); print('tensorflow' in sys.modules)"
-    )
+    described = "from validation.run.provenance import describe; describe(None, {})"
+    program = f"import sys; {described}; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

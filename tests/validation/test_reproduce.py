@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests.validation.builders import SCAN
-from validation import catalogue, gallery_bench
-from validation.records import Case
-from validation.sweeps import parse_case_id
+from validation.contract.records import Case
+from validation.gallery import bench as gallery_bench
+from validation.kernels.patches import catalogue
+from validation.plan.sweeps import parse_case_id
 
 pytestmark = pytest.mark.tensorflow
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.validation.builders import make_calibration, make_manifest, make_result
-from validation import results
-from validation.errors import UsageError
-from validation.records import SCHEMA_VERSION, ProbeResult
-from validation.summary import summarise
+from validation.contract.errors import UsageError
+from validation.contract.records import SCHEMA_VERSION, ProbeResult
+from validation.run import results
+from validation.run.summary import summarise
 
 
 @pytest.fixture
@@ -153,8 +153,8 @@ def test_a_full_disk_leaves_no_torn_line(folder):
     program = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from tests.validation.builders import make_result\n"
-        "from validation.errors import UsageError\n"
-        "from validation.results import RunFolder\n"
+        "from validation.contract.errors import UsageError\n"
+        "from validation.run.results import RunFolder\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size + 100}, resource.RLIM_INFINITY))\n"
         "try:\n    RunFolder.open(Path(sys.argv[1])).append(make_result('case-1'))\n"
@@ -236,7 +236,7 @@ def test_a_lock_that_another_process_holds_is_told_as_that(folder, monkeypatch, 
         pass
 
 
-@pytest.mark.parametrize("records", ["validation.records", "reports.records"])
+@pytest.mark.parametrize("records", ["validation.contract.records", "reports.reading.records"])
 def test_pairs_of_older_runs_are_read_as_the_arms_that_they_hold(records):
     def arm(name, first_call_s):
         samples = {"samples_s": [1.0], "calls_per_sample": 1, "involuntary_switches": 0}

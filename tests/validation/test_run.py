@@ -14,18 +14,19 @@ import pytest
 
 from tests.validation.builders import make_calibration
 from tests.validation.misbehaving import TARGET, WAYS
-from validation import peaks, results
-from validation.bench import Bench
-from validation.declaration import Options
-from validation.demo_scan import write_demo_scan
-from validation.errors import InstrumentError, UsageError
-from validation.progress import JsonProgress, Progress
-from validation.provenance import find_ptycho
-from validation.records import CaseResult
-from validation.run import run
-from validation.runner import LocalExecutor
-from validation.summary import case_passed, line_passed
-from validation.sweeps import PROTOCOL, make_case
+from validation.contract.errors import InstrumentError, UsageError
+from validation.contract.records import CaseResult
+from validation.measure import peaks
+from validation.measure.bench import Bench
+from validation.measure.runner import LocalExecutor
+from validation.plan.sweeps import PROTOCOL, make_case
+from validation.run import results
+from validation.run.declaration import Options
+from validation.run.progress import JsonProgress, Progress
+from validation.run.provenance import find_ptycho
+from validation.run.session import run
+from validation.run.summary import case_passed, line_passed
+from validation.subject.demo_scan import write_demo_scan
 
 pytestmark = pytest.mark.tensorflow
 

@@ -12,12 +12,12 @@ import psutil
 import pytest
 
 from tests.validation.misbehaving import TARGET, WAYS
-from validation.demo_scan import write_demo_scan
-from validation.errors import InstrumentError
-from validation.runner import LocalExecutor, classify
-from validation.sweeps import make_case
-from validation.tasks import OutputReply, ScanReply, Task
-from validation.worker import Outcome
+from validation.child.worker import Outcome
+from validation.contract.errors import InstrumentError
+from validation.contract.tasks import OutputReply, ScanReply, Task
+from validation.measure.runner import LocalExecutor, classify
+from validation.plan.sweeps import make_case
+from validation.subject.demo_scan import write_demo_scan
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_nothing_survives_a_parent_that_is_killed(tmp_path, scan_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from tests.validation.test_runner import misbehave\n"
-        "from validation.runner import LocalExecutor\n"
+        "from validation.measure.runner import LocalExecutor\n"
         "with LocalExecutor(Path(sys.argv[1]), mode='spawn', threads=1, memory_limit_bytes=None) as executor:\n"
         "    misbehave(executor, sys.argv[2], 'sleep', 600.0)\n"
     )

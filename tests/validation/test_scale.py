@@ -4,14 +4,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from reports.gate import judge
-from reports.policy import read_policy
-from reports.records import Comparison
+from reports.judging.gate import judge
+from reports.judging.policy import read_policy
+from reports.reading.records import Comparison
 from tests.reports import builders as b
 from tests.validation.children import make_case
-from validation import oracle, workloads
-from validation.compare import compare
-from validation.demo_scan import write_demo_scan
+from validation.kernels.patches import oracle, workloads
+from validation.outputs.compare import compare
+from validation.subject.demo_scan import write_demo_scan
 
 
 @pytest.fixture(scope="module", params=[1e-9, 1.0, 1e6])

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from validation.lanes import Stopped
-from validation.suite import SuiteOutcome, count_junit, find_suite, run_suite
+from validation.run.lanes import Stopped
+from validation.subject.suite import SuiteOutcome, count_junit, find_suite, run_suite
 
 TESTS = """
 import os

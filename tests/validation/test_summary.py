@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from tests.validation.builders import make_calibration, make_comparison, make_manifest, make_result
-from validation import results
-from validation.records import Equivalence, Measurement, MutantResult, ProbeResult, SuiteResult
-from validation.summary import as_json, case_passed, is_skipped, line_passed, one_line, summarise
+from validation.contract.records import Equivalence, Measurement, MutantResult, ProbeResult, SuiteResult
+from validation.run import results
+from validation.run.summary import as_json, case_passed, is_skipped, line_passed, one_line, summarise
 
 HEAD = {name: getattr(make_calibration(), name) for name in ("schema_version", "run_id", "started_at", "provenance")}
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from validation import provenance, surroundings
+from validation.machine import surroundings
+from validation.run import provenance
 
 
 @pytest.fixture

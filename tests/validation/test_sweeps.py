@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from tests.validation.builders import SCAN
-from validation import catalogue
-from validation.errors import UsageError
-from validation.sweeps import ALL_CHECKS, make_case, select
-from validation.workloads import PATTERNS
+from validation.contract.errors import UsageError
+from validation.kernels.patches import catalogue
+from validation.kernels.patches.workloads import PATTERNS
+from validation.plan.sweeps import ALL_CHECKS, make_case, select
 
 AXES = (
     catalogue.PATCH_SIZES,
@@ -255,7 +255,7 @@ def test_the_quick_reference_case_has_a_loop_that_is_timed_as_one_whatever_the_s
 @pytest.mark.tensorflow
 def test_full_takes_every_way_to_place_over_more_than_one_chunk(full):
     from ptycho.placement import default_chunk_size
-    from validation.kernels import KERNELS
+    from validation.kernels.registry import KERNELS
 
     assert len(KERNELS["reassembly"].candidates) > 1
     chunk = default_chunk_size(20)
@@ -274,7 +274,7 @@ def test_full_takes_every_way_to_extract_over_several_chunks_and_a_rest(full):
 
 
 def test_full_compares_outputs_of_the_judged_sizes_whole_with_the_loop_on_two_inputs(full):
-    from validation.law import ReferenceLaw
+    from validation.kernels.patches.law import ReferenceLaw
 
     law = ReferenceLaw()
     compared = [planned.case for planned in full.cases if law.reason_to_leave_out(planned) is None]

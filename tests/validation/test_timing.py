@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tests.validation.children import make_case
-from validation import oracle, timing, workloads
-from validation.channel import Channel
-from validation.records import Protocol
-from validation.watch import Watch
+from validation.child import timing
+from validation.child.channel import Channel
+from validation.child.watch import Watch
+from validation.contract.records import Protocol
+from validation.kernels.patches import oracle, workloads
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 

@@ -3,13 +3,13 @@ import importlib.util
 import pytest
 
 from tests.validation import unusual
-from validation import gallery_bench
-from validation.bench import Bench
-from validation.demo_scan import write_demo_scan
-from validation.measure import compare_outputs
-from validation.runner import LocalExecutor
-from validation.sweeps import make_case
-from validation.tasks import MemoryReply, TimeReply
+from validation.contract.tasks import MemoryReply, TimeReply
+from validation.gallery import bench as gallery_bench
+from validation.measure.bench import Bench
+from validation.measure.case import compare_outputs
+from validation.measure.runner import LocalExecutor
+from validation.plan.sweeps import make_case
+from validation.subject.demo_scan import write_demo_scan
 
 CASE = make_case("patch_extraction", N=16, gridsize=2, batch=10, shape=(40, 52), pattern="border")
 

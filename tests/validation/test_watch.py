@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.validation.children import make_case
-from validation import oracle, workloads
-from validation.channel import Channel
-from validation.instruments import TamperedError
-from validation.watch import Watch, WrongOutputError, complete
+from validation.child.channel import Channel
+from validation.child.instruments import TamperedError
+from validation.child.watch import Watch, WrongOutputError, complete
+from validation.kernels.patches import oracle, workloads
 
 pytestmark = pytest.mark.usefixtures("as_in_a_child")
 
@@ -152,12 +152,12 @@ def test_a_clock_that_the_implementation_replaces_is_not_used_and_found(scan_pat
 
 @pytest.mark.parametrize("name", ["_same", "complete", "clocked"])
 def test_a_check_that_the_implementation_replaces_is_found(scan_path, monkeypatch, name):
-    import validation.watch
+    import validation.child.watch
 
-    true = getattr(validation.watch, name)
+    true = getattr(validation.child.watch, name)
 
     def cheating(**arguments):
-        monkeypatch.setattr(validation.watch, name, lambda *given: true(*given))
+        monkeypatch.setattr(validation.child.watch, name, lambda *given: true(*given))
         return oracle.extract_patches(**arguments)
 
     with pytest.raises(TamperedError, match=name):
@@ -165,10 +165,10 @@ def test_a_check_that_the_implementation_replaces_is_found(scan_path, monkeypatc
 
 
 def test_code_that_is_exchanged_inside_a_check_is_found(scan_path, monkeypatch):
-    import validation.watch
+    import validation.child.watch
 
     def cheating(**arguments):
-        monkeypatch.setattr(validation.watch._same, "__code__", (lambda one, two: True).__code__)
+        monkeypatch.setattr(validation.child.watch._same, "__code__", (lambda one, two: True).__code__)
         return oracle.extract_patches(**arguments)
 
     with pytest.raises(TamperedError, match="_same"):

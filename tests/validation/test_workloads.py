@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.validation.children import make_case
-from validation import workloads
-from validation.demo_scan import write_demo_scan
+from validation.kernels.patches import workloads
+from validation.subject.demo_scan import write_demo_scan
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_an_object_larger_than_the_scan_goes_on_with_random_content(scan_path):
 
 @pytest.mark.parametrize("pattern", workloads.PATTERNS)
 def test_sums_of_overlapping_patches_stay_within_one(scan_path, pattern):
-    from validation.oracle import shift_and_sum
+    from validation.kernels.patches.oracle import shift_and_sum
 
     canvas = shift_and_sum(**workloads.build(make_case(kernel="reassembly", pattern=pattern, batch=20), scan_path))
     assert max(np.abs(canvas.real).max(), np.abs(canvas.imag).max()) <= 1.0

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from validation.oracle import extract_patches
+from validation.kernels.patches.oracle import extract_patches
 
 _LINE = "x" * 1023 + "\n"
 

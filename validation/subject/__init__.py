@@ -1,1 +1,1 @@
-"""The subject's room: scan files of any package, read by what is in them."""
+"""The package under test, and the scans that its users bring."""

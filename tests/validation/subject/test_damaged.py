@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tests.fuzz.conftest import FUZZ
 from tests.validation.subject import files
 from tests.validation.subject.test_formats import save
-from validation.errors import InstrumentError, UsageError
-from validation.subject import isolated, reading
-from validation.subject.options import Reading, reading_of
+from validation.contract.errors import InstrumentError, UsageError
+from validation.subject.scan import isolated, reading
+from validation.subject.scan.options import Reading, reading_of
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_what_is_no_container_is_refused(tmp_path, content):
 def test_patterns_of_gigabytes_cost_a_run_no_memory(tmp_path):
     image, x, y, probe = files.scan()
     program = (
-        "import sys\nfrom validation import scans\nscans.peek(sys.argv[1])\n"
+        "import sys\nfrom validation.subject import scans\nscans.peek(sys.argv[1])\n"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     )
     peaks = []

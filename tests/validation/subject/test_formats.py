@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.validation.subject import files
-from validation.errors import UsageError
-from validation.subject import formats, reading
-from validation.subject.options import Reading, reading_of
+from validation.contract.errors import UsageError
+from validation.subject.scan import formats, reading
+from validation.subject.scan.options import Reading, reading_of
 
 
 def read(path, *words):
@@ -137,7 +137,7 @@ class Lab:
 
     @staticmethod
     def read(source, asked):
-        from validation.subject.scan import Scan
+        from validation.subject.scan.scan import Scan
 
         image = source.read("lab")
         x, y = source.read("lab_x") / 10, source.read("lab_y") / 10

@@ -8,7 +8,7 @@ import pytest
 
 from tests.validation.subject import files
 from tests.validation.subject.test_formats import read, save
-from validation.errors import UsageError
+from validation.contract.errors import UsageError
 
 H, W = files.H, files.W
 

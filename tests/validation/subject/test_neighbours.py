@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.validation.children import make_case
-from validation import demo_scan, scans, workloads
-from validation.subject.neighbours import nearest
+from validation.kernels.patches import workloads
+from validation.subject import demo_scan, scans
+from validation.subject.scan.neighbours import nearest
 
 # Beside the checkout, where there is one.
 REAL = [path for path in Path(__file__).parents if (path / "shared" / "data" / "run1084.npz").exists()]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.validation.subject import files
-from validation import results, scans
-from validation.errors import UsageError
-from validation.subject import command
-from validation.subject.options import Reading
+from validation.contract.errors import UsageError
+from validation.run import results
+from validation.subject import scans
+from validation.subject.scan import command
+from validation.subject.scan.options import Reading
 
 SWEEP = "[[cases]]\nN = [16]\ngridsize = [1]\nbatch = [3]\npattern = ['scan']\n"
 

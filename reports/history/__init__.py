@@ -1,0 +1,1 @@
+"""The history page: what asv measured across commits."""

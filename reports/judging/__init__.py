@@ -1,0 +1,1 @@
+"""The gate: figures from measurements, criteria from figures, one verdict."""

@@ -1,0 +1,189 @@
+"""What the criteria share: the run they look at, when a line holds, and the commands of required fixes."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import Literal
+
+import msgspec
+
+from reports.judging.policy import Policy
+from reports.reading.reader import is_sweep, resume_command
+from reports.reading.records import (
+    CalibrationResult,
+    CaseResult,
+    Comparison,
+    MutantResult,
+    ProbeResult,
+    ResultLine,
+    Run,
+    SuiteResult,
+)
+from reports.reading.verdict import Fix, State
+
+# At most this many required fixes are spelled out per criterion; the rest is counted.
+SHOWN_FIXES = 5
+SKIPPED = ("skipped_memory", "not_available")
+# Failures of these arms say nothing about the candidate; what belongs to no arm is the copy of the output.
+OTHER_ARMS = ("reference", "oracle", None)
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to be judged, the policy, and the run's folder as the user names it."""
+
+    run: Run
+    policy: Policy
+    folder: str
+
+    def find(self, case_id: str) -> CaseResult | None:
+        """Line of the judged candidate at a case."""
+        key = f"{case_id}|{self.run.manifest.candidate}"
+        return next((line for line in self.run.cases if line.key == key and line.role == "candidate"), None)
+
+    @property
+    def optional_keys(self) -> frozenset[str]:
+        """Keys the run may leave out."""
+        return frozenset(item.key for item in self.run.manifest.planned if item.optional)
+
+    def reproduce(
+        self, case_id: str, candidate: str | None = None, probe: str | None = None, entropy: str | None = None
+    ) -> str:
+        """Command that compares the outputs of one case again, and keeps its worst patch for the page.
+
+        Parameters
+        ----------
+        case_id : str
+        candidate : str, optional
+            Another implementation than the judged one.
+        probe : str, optional
+            A probe to ask again, instead of the comparison.
+        entropy : str, optional
+            Of the inputs of a timed call, instead of the case's own.
+        """
+        folder = shlex.quote(self.folder)
+        words = ["python -m validation reproduce", shlex.quote(case_id), "--from", folder]
+        if candidate not in (None, self.run.manifest.candidate):
+            words += ["--candidate", shlex.quote(str(candidate))]
+        words += ["--entropy", entropy] if entropy else []
+        words += ["--probe", probe] if probe else ["--out", f"{folder}/patches"]
+        return " ".join(words)
+
+    def measure(self, case_id: str) -> str:
+        """Command that times one case again and reads its memory."""
+        return self._run(f"-k {shlex.quote(case_id)}")
+
+    @property
+    def resume(self) -> str:
+        """Command that runs what is missing."""
+        return resume_command(self.run.manifest)
+
+    @property
+    def again(self) -> str:
+        """Command that makes a new run of the same sweep."""
+        return self._run()
+
+    @property
+    def nightly(self) -> str:
+        """Command that measures everything, for the same candidate on the same scan."""
+        return self._run(sweep="nightly")
+
+    def _run(self, *options: str, sweep: str | None = None) -> str:
+        manifest = self.run.manifest
+        if sweep is None and not is_sweep(manifest):
+            return manifest.command
+        data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
+        data += [shlex.quote(word) for word in manifest.scan.reading]
+        checkout = manifest.provenance.ptycho_path
+        words = [
+            "--sweep",
+            shlex.quote(sweep or manifest.sweep),
+            *data,
+            "--candidate",
+            shlex.quote(manifest.candidate),
+            *([] if checkout == "installed" else ["--ptycho", shlex.quote(checkout)]),
+            *(["--seed", str(manifest.seed)] if manifest.seed else []),
+            *options,
+        ]
+        return " ".join(["python -m validation run", *words, "--out NEW-DIR"])
+
+
+def comparison_fault(found: Comparison, atol: float) -> str | None:
+    """Say why a comparison does not hold; ``None`` if it does.
+
+    The writer's ``passed`` is not enough: its figures must bear it out, and its tolerance must not exceed
+    ``atol``, the promised one.
+    """
+    if found.atol > atol:
+        return f"was judged by a tolerance of {found.atol:g} where {atol:g} is promised"
+    if not 0.0 < found.scale < math.inf:
+        return f"was judged in units of {found.scale:g}, which is no scale"
+    if found.expected_shape != found.actual_shape:
+        return f"has shape {found.actual_shape} where {found.expected_shape} is expected"
+    if found.expected_dtype != found.actual_dtype:
+        return f"has dtype {found.actual_dtype} where {found.expected_dtype} is expected"
+    if found.nan_count or found.inf_count:
+        return f"holds {found.nan_count} NaN and {found.inf_count} Inf"
+    error = found.max_abs_error
+    of_scale = "" if found.scale == 1.0 else f" of {found.scale:.3g}"
+    if error is None:
+        return "has no largest error on record" if found.elements else None
+    if not (math.isfinite(error) and error <= found.atol):
+        return f"differs by {error:.3g}{of_scale} where {found.atol:g} is allowed"
+    return None if found.passed else "did not pass the comparison of the run"
+
+
+def comparisons(line: CaseResult) -> tuple[Comparison, ...]:
+    """All comparisons of a case."""
+    equivalence = line.measurement.equivalence if line.measurement else None
+    if equivalence is None:
+        return ()
+    found = (equivalence.candidate_vs_reference, equivalence.candidate_vs_oracle, equivalence.reference_vs_oracle)
+    return tuple(comparison for comparison in found if comparison is not None)
+
+
+def was_skipped(line: ResultLine) -> bool:
+    """Whether a case was not started."""
+    return isinstance(line, CaseResult) and line.failure is not None and line.failure.reason in SKIPPED
+
+
+def line_passed(line: ResultLine) -> bool:
+    """Whether a line holds, by its own tolerance."""
+    if isinstance(line, CaseResult):
+        return line.failure is None and all(comparison_fault(item, item.atol) is None for item in comparisons(line))
+    if isinstance(line, CalibrationResult):
+        return bool(line.checks) and all(check.passed for check in line.checks)
+    if isinstance(line, MutantResult):
+        return line.caught
+    if isinstance(line, SuiteResult):
+        return line.failed == 0 and line.passed > 0
+    return isinstance(line, ProbeResult) and line.passed
+
+
+def shown(fixes: list[Fix]) -> tuple[Fix, ...]:
+    """Keep the first fixes, and say in the last one how many more there are."""
+    if len(fixes) <= SHOWN_FIXES:
+        return tuple(fixes)
+    last = fixes[SHOWN_FIXES - 1]
+    more = f"{last.action} (and {len(fixes) - SHOWN_FIXES} more like it in the table of cases)"
+    return (*fixes[: SHOWN_FIXES - 1], msgspec.structs.replace(last, action=more))
+
+
+def absent(context: Context, case_id: str, check: Literal["timing", "memory"]) -> tuple[State, str] | None:
+    """Say why a case has no figure; ``None`` if it has one.
+
+    The candidate that ran out of memory needs too much of it, and one that hit the time limit is too slow:
+    those are failures, the rest is missing evidence.
+    """
+    line = context.find(case_id)
+    if line is None:
+        return "missing", "the case was not measured"
+    if line.failure is not None:
+        reason = line.failure.reason
+        mine = line.failure.arm not in OTHER_ARMS
+        if mine and (check, reason) in (("memory", "out_of_memory"), ("timing", "timeout")):
+            return "fail", f"candidate {line.candidate} gave no result ({reason})"
+        return "missing", f"the case gave no result ({reason})"
+    if line.measurement is None or getattr(line.measurement, check) is None:
+        return "missing", "the case was not timed" if check == "timing" else "the memory of the case was not measured"
+    return None

@@ -1,0 +1,1 @@
+"""What a run left, and what was decided of others: folders and records in, nothing judged yet."""

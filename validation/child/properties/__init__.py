@@ -1,0 +1,1 @@
+"""Properties that hold for every kernel: what a call owes to its caller, whatever it computes."""

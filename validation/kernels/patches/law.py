@@ -1,0 +1,92 @@
+"""How long the slow reference takes: the measured law that stands in where its loop is left out.
+
+The loop translates the whole padded object once per patch, so that its time is
+``start + passes * (a + b * pixels)``.
+It is never used for the reference case of a sweep, which is always measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from validation.contract.records import Case
+from validation.plan.sweeps import PlannedCase
+
+# Seconds to start, per pass, and per pixel, until enough has been measured. On two cores a pass over 84,000 pixels
+# took 1.3 ms in a loop of 100 and 2.3 ms in one of 20,000, whose output no cache holds; this lies between.
+PRIOR_S = (0.9, 1e-3, 1e-8)
+# What a pass costs besides its pixels, in pixels.
+PIXELS_PER_PASS = round(PRIOR_S[1] / PRIOR_S[2])
+# Passes times (padded pixels and what a pass costs besides) above which the loop is left out where nothing is judged by
+# its time: some fifteen seconds by the prior, twice that on a slow day. A count and not a time, so that every machine
+# leaves out the same cases.
+PIXELS_MOVED_LIMIT = 1.5e9
+# Passes times padded pixels above which it is not timed where its time is context: each of three replicates calls it
+# eight times.
+CONTEXT_PIXELS_LIMIT = 2e8
+
+
+def passes_and_pixels(case: Case) -> tuple[int, int]:
+    """Count passes of the loop, and pixels that each of them moves."""
+    if case.kernel == "reassembly":
+        # The canvas is about as large as the object that the positions spread over.
+        return case.batch * case.gridsize**2, (case.height + 2 * (case.M or 0)) * (case.width + 2 * (case.M or 0))
+    pad = 2 * (case.N // 2)
+    return case.batch * case.gridsize**2, (case.height + pad) * (case.width + pad)
+
+
+class ReferenceLaw:
+    """The law, fitted to the calls of the reference that a run has timed so far."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[int, int, float]] = []
+
+    def add(self, case: Case, call_s: float) -> None:
+        """Take in one timed call of the reference."""
+        passes, pixels = passes_and_pixels(case)
+        if case.kernel == "patch_extraction":
+            self._points.append((passes, pixels, call_s))
+
+    def fit(self) -> tuple[float, float, float, float | None]:
+        """Fit seconds to start, per pass and per pixel, and give the largest relative residual.
+
+        Relative residuals are minimised, so that the long calls do not drown the short ones. The
+        residual is ``None`` while the law is the prior.
+        """
+        if len(self._points) < 6:
+            return (*PRIOR_S, None)
+        passes, pixels, call_s = (np.array(column, float) for column in zip(*self._points, strict=True))
+        design = np.stack([np.ones_like(passes), passes, passes * pixels], axis=1) / call_s[:, None]
+        coefficients, *_ = np.linalg.lstsq(design, np.ones(len(call_s)), rcond=None)
+        residual = float(np.max(np.abs(design @ coefficients - 1.0)))
+        start, per_pass, per_pixel = (float(value) for value in coefficients)
+        return start, per_pass, per_pixel, residual
+
+    def predict_s(self, case: Case) -> float:
+        """Predict the time of one call of the reference."""
+        passes, pixels = passes_and_pixels(case)
+        start, per_pass, per_pixel, _ = self.fit()
+        return max(0.0, start + passes * (per_pass + per_pixel * pixels))
+
+    def times_reference(self, planned: PlannedCase) -> bool:
+        """Say whether the loop is timed at a case that is timed."""
+        passes, pixels = passes_and_pixels(planned.case)
+        return not planned.context or passes * pixels <= CONTEXT_PIXELS_LIMIT
+
+    def reason_to_leave_out(self, planned: PlannedCase) -> str | None:
+        """Say why the loop's output is not compared at a case, or ``None`` where it is."""
+        case, checks = planned.case, planned.checks
+        passes, pixels = passes_and_pixels(case)
+        needed = planned.with_loop or "memory" in checks or ("time" in checks and not planned.context)
+        if needed or passes * (pixels + PIXELS_PER_PASS) <= PIXELS_MOVED_LIMIT:
+            return None
+        start, per_pass, per_pixel, residual = self.fit()
+        basis = (
+            "before any was timed"
+            if residual is None
+            else f"fitted to {len(self._points)} calls, largest residual {100 * residual:.0f} %"
+        )
+        return (
+            f"{passes} passes over {pixels} pixels would take about {self.predict_s(case):.0f} s "
+            f"({start:.2g} s to start, {1e3 * per_pass:.3g} ms per pass, {1e9 * per_pixel:.3g} ns per pixel; {basis})"
+        )

@@ -1,0 +1,1 @@
+"""Outputs of implementations: kept, read, compared."""

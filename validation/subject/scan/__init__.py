@@ -1,0 +1,1 @@
+"""Scan files of any package, read by what is in them."""
