@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS := $(VENV)/.docs
 SWEEP ?= quick
 NOW := $(shell date -u +%Y%m%dT%H%M%SZ)
 RUNS ?= runs
@@ -24,7 +25,7 @@ bench bench-compare bench-html: export PIP_CONSTRAINT := $(CURDIR)/constraints.t
 nightly-failed: export NOTIFY_COMMAND := $(value NOTIFY)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table nightly-failed lint check test test-slow test-both explore faults clean
+.PHONY: help setup gate nightly mutants bench bench-compare bench-html engine-table nightly-failed docs lint check test test-slow test-both explore faults clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -33,7 +34,7 @@ setup: $(STAMP) ## make the environment in .venv
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,asv,parquet,distributed]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[ptycho,dev,asv,parquet,distributed]'
 	touch $@
 
 gate: $(STAMP) ## measure, write the report, print the verdict; DATA=scan.npz for a scan of your own (READ="--layer 1" says how to read it), TOLERATE=3 lets INCONCLUSIVE pass
@@ -71,6 +72,17 @@ bench-html: $(STAMP) ## asv's site in .asv/html, and the history in .asv/history
 engine-table: $(STAMP) ## measure the figures of docs/ENGINE.md; about twelve minutes on a quiet machine
 	$(BIN)/python asv_bench/engine_table.py
 
+# Of the environment this needs the light part alone, and adds to it what is there.
+$(DOCS): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(DOCS) ## the site in build/site, also with the newest report and history
+	rm -rf build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -n -E -c docs/site -d build/doctrees . build/site
+	@echo "site: build/site/index.html"
+
 lint: $(STAMP) ## style, types, and the workflows against their schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -87,7 +99,7 @@ test-both: $(STAMP) ## all quick tests with the flag off, and all again with it 
 	USE_BATCHED_PATCH_EXTRACTION=0 $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 	USE_BATCHED_PATCH_EXTRACTION=1 $(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 
-test-slow: explore ## the tests that take minutes, and examples that nobody has met yet
+test-slow: explore $(DOCS) ## the tests that take minutes, and examples that nobody has met yet
 	SEED=$(SEED) $(BIN)/python -m pytest -m slow
 
 explore: $(STAMP) ## draw fresh examples for all tests that draw; SEED=number draws those of an earlier run

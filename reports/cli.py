@@ -15,12 +15,14 @@ from reports.history.page import history
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reports.reading.records import Run
+    from reports.reading.run import Run
     from reports.reading.verdict import Verdict
 
 INTERRUPTED = 130
 policy_option = click.option(
-    "--policy", metavar="FILE", help="Thresholds other than the promised ones; a looser one marks the verdict RELAXED."
+    "--policy",
+    metavar="FILE",
+    help="Thresholds and promises of your own; looser than the run's they mark the verdict RELAXED.",
 )
 machine_option = click.option(
     "--machine", metavar="FINGERPRINT", help="Judge the lines of this machine class; a cluster may have several."
@@ -82,11 +84,11 @@ def gate(context: click.Context, folder: str, policy: str | None, machine: str |
     """
     from pathlib import Path
 
-    from reports.telling import texts
+    from reports.telling import panel, texts
 
-    _, verdict = _judged(folder, policy, machine)
+    run, verdict = _judged(folder, policy, machine)
     _write_verdict(verdict, Path(folder))
-    click.echo(texts.terminal(verdict))
+    click.echo(texts.terminal(verdict, panel.lines(panel.panel(run, verdict))))
     context.exit(verdict.exit_code)
 
 
@@ -103,11 +105,11 @@ def gate(context: click.Context, folder: str, policy: str | None, machine: str |
 def build(folder: str, policy: str | None, machine: str | None, results: str | None) -> None:
     """Write DIR/report.html, one file that needs nothing else.
 
-    Patches that python -m validation reproduce left in DIR/patches are drawn: the worst of them.
+    Parts of results that python -m validation reproduce left in DIR/patches are drawn: the worst of them.
     """
     from pathlib import Path
 
-    from reports.drawing.context_plots import read_patch
+    from reports.drawing.worst_part import read_part
     from reports.history.page import section_or_reason
     from reports.judging.policy import read_policy
     from reports.reading import files
@@ -123,7 +125,7 @@ def build(folder: str, policy: str | None, machine: str | None, results: str | N
         read_policy(policy),
         folder=str(Path(folder)),
         evidence=recorded(),
-        patch=read_patch(run, Path(folder)),
+        part=read_part(run, Path(folder)),
         history=section,
         no_history=reason,
     )
@@ -237,7 +239,7 @@ def simulate(runs: int, seed: int) -> None:
     """Tell how often the rule for times errs and decides, by true ratio, in simulated runs.
 
     Per cent of ACCEPT, REJECT and INCONCLUSIVE for five kinds of noise, recorded times among them;
-    docs/operating-characteristics.md holds the tables.
+    docs/evidence/operating-characteristics.txt holds the tables.
     """
     from reports.operating_characteristics import table
 

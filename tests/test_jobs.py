@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from reports.reading.verdict import EXIT_CODES
-from tests.reports.test_history import VALUES, Made
+from tests.reports.history.test_history import VALUES, Made
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -100,6 +100,17 @@ def test_the_gate_passes_on_accept_and_what_is_tolerated_and_else_fails_with_its
 @pytest.mark.parametrize("failing", ["validation run", "reports build"])
 def test_of_what_make_gate_calls_only_the_verdict_is_tolerated(tmp_path, failing):
     assert gate(tmp_path, failing, 3, "TOLERATE=3") == (2, 3)
+
+
+def test_the_site_takes_what_the_nights_keep():
+    kept = {}
+    for name in ("nightly.yml", "site.yml"):
+        jobs = yaml.safe_load((WORKFLOWS / name).read_text())["jobs"].values()
+        caches = [step["with"] for job in jobs for step in job["steps"] if "actions/cache" in step.get("uses", "")]
+        kept[name] = {tuple(cache["path"].split()) for cache in caches}
+    assert len(kept["nightly.yml"]) == 1  # another list of paths is another cache
+    assert kept["site.yml"] == kept["nightly.yml"]
+    assert {"runs", ".asv/history.html"} <= set(*kept["site.yml"])
 
 
 def test_a_pull_request_passes_where_the_gate_cannot_tell():

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import click
 
+from validation.command_options import CLUSTER_OPTIONS, clusters, filters, processes, where
+from validation.command_options import kernels as kernel_options
 from validation.contract.errors import CommandError, InstrumentError, UsageError
+from validation.running import INTERRUPTED, go
+from validation.subject.package import package_option
 from validation.subject.scan.command import reading_options, take_reading
-
-INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,147 +27,91 @@ def cli(debug: bool) -> None:
     """
 
 
-def filters(command: Any) -> Any:
-    """Options that choose among the cases of a sweep."""
-    for option in reversed(
-        (
-            click.option("-k", "text", metavar="WORDS", help="Keep cases whose id contains each of these words."),
-            click.option("--N", "N", type=int, multiple=True, help="Keep this patch size; may be repeated."),
-            click.option("--gridsize", type=int, multiple=True, help="Keep this grid size."),
-            click.option("--batch", type=int, multiple=True, help="Keep this number of groups."),
-            click.option("--dtype", type=click.Choice(["complex64", "complex128"]), multiple=True),
-            click.option("--kernel", type=click.Choice(["patch_extraction", "reassembly"]), multiple=True),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def where(command: Any) -> Any:
-    """Options that say what is measured and how its processes start."""
-    for option in reversed(
-        (
-            click.option(
-                "--sweep",
-                default="quick",
-                show_default=True,
-                help="A built-in sweep or a TOML file.",
-            ),
-            click.option(
-                "--data", metavar="SCAN", help="Scan to take object and positions from, of any known format [built-in]."
-            ),
-            click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure."),
-            click.option("--candidate", default="batched", show_default=True, help="What is judged."),
-            click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def clusters(command: Any) -> Any:
-    """Options that name a Dask cluster to run on, and how it is reached."""
-    for option in reversed(
-        (
-            click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of this scheduler."),
-            click.option("--local-cluster", "local_workers", type=click.IntRange(min=1), metavar="N",
-                         help="Run on a Dask cluster of N workers on this machine."),
-            click.option("--cluster", "cluster_class", metavar="MODULE:CLASS",
-                         help="Run on a cluster that this class makes, such as dask_jobqueue:SLURMCluster."),
-            click.option("--cluster-options", "class_options", metavar="YAML", help="Arguments of the class."),
-            click.option("--tls-ca-file", metavar="PEM", help="Certificate authority of the cluster."),
-            click.option("--tls-cert", metavar="PEM", help="Certificate of this run."),
-            click.option("--tls-key", metavar="PEM", help="Its key."),
-            click.option("--worker-wait", "worker_wait_s", type=click.FloatRange(min=0), default=600.0,
-                         show_default=True, metavar="SECONDS", help="How long a cluster may be without workers."),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-CLUSTER_OPTIONS = (
-    "scheduler",
-    "local_workers",
-    "cluster_class",
-    "class_options",
-    "tls_ca_file",
-    "tls_cert",
-    "tls_key",
-)
-
-
 @cli.command()
 @where
 @reading_options
 @filters
 @clusters
-@click.option("--out", required=True, metavar="DIR", help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Continue the run that the folder holds.")
-@click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the kernels [all usable cores].")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True)
-@click.option("--memory-limit", "memory_limit_gib", type=click.FloatRange(min=0, min_open=True), metavar="GIB",
-              help="Memory that one child may take [80 % of what is available].")  # fmt: skip
-@click.option("--keep-env", multiple=True, metavar="NAME",
-              help="Keep a variable that changes allocators or compilers; may be repeated.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Tell the progress as JSON lines.")
+@processes
 def run(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **values: Any) -> None:
     """Run a sweep, and append one line per case to DIR/results.jsonl.
 
     It runs on this machine, or on a Dask cluster named by one of --scheduler, --local-cluster and --cluster.
     """
-    from validation.run import progress, summary
-    from validation.run.declaration import ClusterOptions, Options
-    from validation.run.session import run as run_sweep
+    from validation.run.options import ClusterOptions, Options
 
     of_cluster = {name: values.pop(name) for name in CLUSTER_OPTIONS}
     asked = any(value is not None for value in of_cluster.values())
     options = Options(
         cluster=ClusterOptions(worker_wait_s=worker_wait_s, **of_cluster) if asked else None,
-        command=shlex.join(["python", "-m", "validation", *sys.argv[1:]]),
-        memory_limit_bytes=None if memory_limit_gib is None else int(memory_limit_gib * 2**30),
+        command=_command(),
+        memory_limit_bytes=_bytes(memory_limit_gib),
         reading=take_reading(values),
         **values,
     )
-    if as_json:
-        shown: progress.Progress = progress.JsonProgress()
-    else:
-        shown = progress.BarProgress() if sys.stdout.isatty() else progress.Progress()
-    with shown if isinstance(shown, progress.BarProgress) else contextlib.nullcontext():
-        try:
-            with _sigterm_as_ctrl_c():
-                found = run_sweep(options, shown)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"stopped; what was measured is kept, continue with: {options.resume_command()}"
-            ) from None
-    click.echo(summary.as_json(found) if as_json else summary.one_line(found))
+    go(options, as_json)
 
 
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Take the first SIGTERM, by which systemd and Slurm stop a job, for Ctrl-C, and no other.
+@cli.command()
+@click.option("--slow", required=True, metavar="MODULE:FUNCTION", help="The trusted function.")
+@click.option("--fast", required=True, metavar="MODULE:FUNCTION", help="The one that may replace it.")
+@click.option(
+    "--inputs",
+    required=True,
+    metavar="MODULE:FUNCTION",
+    help="Makes the arguments of both: make(rng, size) gives a dict or a tuple.",
+)
+@click.option(
+    "--sizes",
+    default="100,1000",
+    show_default=True,
+    metavar="N,N,...",
+    help="Sizes that results are compared at; the largest is timed.",
+)
+@click.option(
+    "--atol", type=float, default=0.0, show_default=True, help="Absolute tolerance of real and complex numbers."
+)
+@click.option("--rtol", type=float, default=0.0, show_default=True, help="Relative tolerance.")
+@click.option("--min-speedup", type=float, metavar="X", help="Promised least speedup, warm [none: it is only told].")
+@click.option("--cold", type=float, metavar="X", help="Promised least speedup of a first call [none].")
+@click.option("--max-memory", type=float, metavar="X", help="Promised largest ratio of the peaks of memory [none].")
+@click.option(
+    "--path",
+    multiple=True,
+    metavar="PATH",
+    help="Folder that comes first where modules are looked for [the working folder].",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@clusters
+@processes
+def pair(as_json: bool, memory_limit_gib: float | None, worker_wait_s: float, **values: Any) -> None:
+    """Measure a slow function and a fast one of any package; python -m reports gate DIR judges them.
 
-    A service's whole group gets it, and what called this may pass it on once more.
+    
+    python -m validation pair --slow scipy.signal:convolve2d --fast mypkg:convolve \
+        --inputs my_inputs:make --min-speedup 10 --out runs/pair
     """
+    from validation.run.options import ClusterOptions, Options, pair_options
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+    of_cluster = {name: values.pop(name) for name in CLUSTER_OPTIONS}
+    asked = any(value is not None for value in of_cluster.values())
+    options = Options(
+        sweep="pair",
+        cluster=ClusterOptions(worker_wait_s=worker_wait_s, **of_cluster) if asked else None,
+        command=_command(),
+        memory_limit_bytes=_bytes(memory_limit_gib),
+        pair=pair_options(values),
+        **values,
+    )
+    go(options, as_json)
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGTERM) is stop:
-            signal.signal(signal.SIGTERM, before)
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "validation", *sys.argv[1:]])
 
 
-class Interrupted(CommandError):
-    """The user stopped the command."""
-
-    exit_code = INTERRUPTED
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else int(gib * 2**30)
 
 
 @cli.command("list")
@@ -180,8 +122,10 @@ class Interrupted(CommandError):
 def list_cases(as_json: bool, **values: Any) -> None:
     """List the cases of a sweep, with what they are predicted to take."""
     from validation.run import listing
+    from validation.run.options import Options
 
-    click.echo("\n".join(listing.lines(as_json=as_json, reading=take_reading(values), **values)))
+    options = Options(out="", command=_command(), reading=take_reading(values), **values)
+    click.echo("\n".join(listing.lines(options, as_json=as_json)))
 
 
 @cli.command()
@@ -218,18 +162,21 @@ def export(folder: str, form: Any, out: str | None) -> None:
 @click.option("--from", "source", metavar="DIR", help="Run whose scan, candidate and figures to take.")
 @click.option("--data", metavar="SCAN", help="Scan, where it is not the run's.")
 @reading_options
-@click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure.")
-@click.option("--candidate", help="What is compared [the run's, or batched].")
-@click.option("--probe", metavar="NAME", help="Ask this probe again, instead of comparing outputs.")
+@package_option
+@click.option("--kernel-folder", multiple=True, metavar="PATH", help="Folder that holds kernels of yours.")
+@click.option("--candidate", help="What is compared [the run's, or the first of the kernel].")
+@click.option("--property", "--probe", "property", metavar="NAME",
+              help="Check this property again, instead of comparing outputs.")  # fmt: skip
 @click.option("--entropy", metavar="HEX", help="Take the inputs of the timed call that drew these digits.")
-@click.option("--out", default="reproduced", show_default=True, metavar="DIR", help="Folder for the worst patch.")
+@click.option("--out", default="reproduced", show_default=True, metavar="DIR", help="Folder for the worst part.")
 @click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), default=1800.0, show_default=True)
 def reproduce(case_id: str, **values: Any) -> None:
     """Rerun one case alone, with the same bits, and show where its outputs differ."""
     from validation.run import reproduce as reproducing
 
-    found = reproducing.reproduce(case_id, reading=take_reading(values), **values)
+    asked = reproducing.Asked(case_id=case_id, reading=take_reading(values), **values)
+    found = reproducing.reproduce(asked)
     click.echo("\n".join(reproducing.lines(found)))
 
 
@@ -253,13 +200,14 @@ def doctor(start: Any, as_json: bool) -> None:
 @click.option("--out", required=True, metavar="DIR", help="Folder for the run folders of the mutants.")
 @click.option("--only", multiple=True, metavar="NAME", help="Run this mutant; may be repeated.")
 @click.option("--candidate", default="batched", show_default=True, help="The true candidate, which must pass.")
-@click.option("--ptycho", metavar="PATH", help="Folder that holds the ptycho package to measure.")
+@kernel_options
 @click.option("--start", type=click.Choice(["fork", "spawn"]), default="fork", show_default=True)
-def mutants(**values: Any) -> None:
+def mutants(only: tuple[str, ...], **values: Any) -> None:
     """Run the known-bad implementations, and see the gate reject each for its own reason."""
     from validation.gallery import command as known_bad
+    from validation.run.options import Options
 
-    sound, told = known_bad.show(**values)
+    sound, told = known_bad.show(Options(sweep="", command=_command(), **values), only)
     click.echo("\n".join(told))
     if not sound:
         sys.exit(InstrumentError.exit_code)
@@ -313,7 +261,7 @@ def demo_data(path: str) -> None:
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the manifest and of the result lines."""
-    from validation.contract.schema import schema_text
+    from validation.contract.lines import schema_text
 
     click.echo(schema_text(), nl=False)
 

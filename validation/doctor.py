@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from validation.contract.records import Record
+from validation.contract.base import Record
 from validation.contract.tasks import CalibrateReply, Task
+from validation.kernels import registry
+from validation.kernels.registry import Kernels
 from validation.machine import limits, surroundings
 from validation.measure.runner import Answer, LocalExecutor, Mode
 from validation.run import provenance
-from validation.subject.scans import materialise
+from validation.subject.scans import materialise, peek
 
 State = Literal["ok", "warn", "bad"]
 LOAD_PER_CORE = 0.25
@@ -40,7 +42,7 @@ def look_at_machine() -> list[Finding]:
     free = limits.available_bytes() / 2**30
     room = limits.memory_room()
     disk = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
-    versions = provenance.describe(None, {}).versions
+    versions = provenance.describe(provenance.Sources(), {}).versions
     governor = machine.governor or "not readable (a virtual machine, or no frequency scaling)"
     return [
         _finding("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
@@ -96,15 +98,23 @@ def _look_at_meter() -> Finding:
 
 def look_at_children(start: Mode) -> list[Finding]:
     """Start children, and calibrate the instruments in one of them."""
+    kernels = Kernels(registry.built_in())
+    scan = peek(None)
+    cases = [planned.case for kernel in kernels if (sweep := kernel.sweep("smoke", scan, 0)) for planned in sweep.cases]
+    case = min(cases, key=lambda case: case.work)
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as name,
-        LocalExecutor(Path(name), mode=start, threads=limits.usable_cores(), memory_limit_bytes=None) as executor,
+        LocalExecutor(
+            Path(name), mode=start, threads=limits.usable_cores(), memory_limit_bytes=None, preload=kernels.preload
+        ) as executor,
     ):
         scan_path = materialise(None, Path(name))
         read = executor.run(Task(action="scan", scan_path=scan_path), 120.0)
         if read.failure is not None:
             return [_finding("children", _why(read), bad=True)]
-        calibrated = executor.run(Task(action="calibrate", scan_path=scan_path), 300.0)
+        calibrated = executor.run(
+            Task(action="calibrate", sources=kernels.sources, case=case, scan_path=scan_path), 300.0
+        )
     started = _finding("children", f"{start}: start, read a scan and reply in {read.wall_s:.2f} s")
     if not isinstance(calibrated.reply, CalibrateReply):
         return [started, _finding("calibration", _why(calibrated), bad=True)]

@@ -28,22 +28,23 @@
   const shown = document.getElementById("shown");
   const rows = Array.from(table.tBodies[0].rows);
   const cells = rows.map((row) => ({ text: row.textContent.toLowerCase(), of: row.cells }));
-  const columns = { state: 1, candidate: 2, N: 3, gridsize: 4, dtype: 6 };
+  const columns = Object.fromEntries(Array.from(table.tHead.rows[0].cells, (head, index) => [head.dataset.filter, index])
+    .filter(([name]) => name));
   const values = cells.map(({ of }) =>
     Object.fromEntries(Object.entries(columns).map(([name, index]) => [name, of[index].textContent.trim()])));
 
   for (const name of Object.keys(columns)) {
-    const select = form.elements[name];
+    const select = form.elements.namedItem(name);
     const found = [...new Set(values.map((row) => row[name]))];
     found.sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
     for (const value of found) select.add(new Option(value, value));
   }
   const apply = () => {
-    const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = Object.keys(columns).filter((name) => form.elements[name].value !== "");
+    const words = form.elements.namedItem("text").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = Object.keys(columns).filter((name) => form.elements.namedItem(name).value !== "");
     let count = 0;
     rows.forEach((row, index) => {
-      const keep = wanted.every((name) => values[index][name] === form.elements[name].value) &&
+      const keep = wanted.every((name) => values[index][name] === form.elements.namedItem(name).value) &&
         words.every((word) => cells[index].text.includes(word));
       if (row.hidden === keep) row.hidden = !keep;
       count += keep;

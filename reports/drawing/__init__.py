@@ -1,1 +1,1 @@
-"""Plots of a run and of its verdict."""
+"""What is shown of a run and of its verdict: rows of a table, plots."""

@@ -1,14 +1,11 @@
-"""Plots that explain a verdict without deciding it: memory over time, peers, history, the worst patch."""
+"""Plots that explain a verdict without deciding it: memory over time, peers, history, the worst part."""
 
 from __future__ import annotations
 
 import math
-import shlex
 from collections import Counter
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,14 +25,13 @@ from reports.drawing.figure import (
     short,
     to_svg,
 )
-from reports.judging.policy import Policy
-from reports.judging.rows import CaseRow, case_row
-from reports.reading.evidence import Evidence, moment
-from reports.reading.records import CaseResult, Run
+from reports.reading.evidence import Evidence, moment, subject
+from reports.reading.run import Run
 from reports.reading.verdict import Verdict
+from validation.contract.lines import CaseResult
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 # A line on a page shows no more points than this.
 SHOWN_POINTS = 300
@@ -45,7 +41,7 @@ SHOWN_NAMES = 5
 
 
 def timeline(run: Run) -> Plot | None:
-    """Draw resident memory over the time of one call, both arms, at the reference case."""
+    """Draw resident memory over the time of one call, both arms, at the judged case."""
     line = _at_reference(run)
     memory = line.measurement.memory if line and line.measurement else None
     lines = [item for item in memory.timelines if len(item.time_s) == len(item.resident_bytes) > 1] if memory else []
@@ -85,16 +81,16 @@ def timeline(run: Run) -> Plot | None:
 
 
 def _at_reference(run: Run) -> CaseResult | None:
-    key = f"{run.manifest.reference_case_id}|{run.manifest.candidate}"
+    key = f"{run.first_judged}|{run.manifest.candidate}"
     return next((line for line in run.cases if line.key == key), None)
 
 
 def _case_of_peers(run: Run) -> str:
-    """Case at which most peers were timed; the reference case where none was."""
+    """Case at which most peers were timed; the judged case where none was."""
     counted = Counter(
         line.case.case_id for line in run.cases if line.role == "peer" and line.measurement and line.measurement.timing
     )
-    return max(counted, key=lambda case_id: (counted[case_id], case_id), default=run.manifest.reference_case_id)
+    return max(counted, key=lambda case_id: (counted[case_id], case_id), default=run.first_judged)
 
 
 def peers(run: Run) -> Plot | None:
@@ -135,7 +131,8 @@ def peers(run: Run) -> Plot | None:
         axes.grid(True, axis="x", color=GRID)
         axes.set_xlabel("time per warm call (log scale)")
         svg = to_svg(figure, "peers")
-    where = "the reference case" if shown == run.manifest.reference_case_id else case_label(shown)
+    kernel = run.leading.name if run.leading else ""
+    where = "the judged case" if shown == run.first_judged else case_label(shown, kernel)
     return Plot(
         name="peers",
         title="The candidate among its peers",
@@ -156,28 +153,33 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     speedup: float
 
 
-def history(evidence: tuple[Evidence, ...], verdict: Verdict | None, policy: Policy) -> Plot | None:
-    """Draw the sure warm speedup of the recorded verdicts, and of this run, over commits."""
+def history(evidence: tuple[Evidence, ...], verdict: Verdict) -> Plot | None:
+    """Draw the sure warm speedup of the recorded verdicts about the same kernels, and of this run, over commits."""
     points = [
         Point(created_at=item.created_at, outcome=item.outcome, commit=item.commit[:8], speedup=value)
         for item in evidence
-        if (value := item.value("speed")) is not None
+        if (value := item.value("speed")) is not None and _of_the_same(item, verdict)
     ]
-    mine = next((item.value for item in verdict.criteria if item.id == "speed"), None) if verdict else None
-    if verdict is not None and mine is not None and all(item.run_id != verdict.run_id for item in evidence):
+    speed = next((item for item in verdict.criteria if item.id == "speed"), None)
+    mine = speed.value if speed else None
+    if mine is not None and all(item.run_id != verdict.run_id for item in evidence):
         outcome = f"{verdict.outcome}, this run" + (f" ({' and '.join(verdict.marks)})" if verdict.marks else "")
         points.append(
             Point(created_at=verdict.created_at, outcome=outcome, commit=str(verdict.commit)[:8], speedup=mine)
         )
-    return trend(points, policy)
+    return trend(points, speed.threshold if speed else None)
 
 
-def trend(points: list[Point], policy: Policy, title: str = "Speedup of the recorded verdicts") -> Plot | None:
-    """Draw speedups over commits in the order of their dates; at least two make a history."""
+def _of_the_same(item: Evidence, verdict: Verdict) -> bool:
+    """Whether a recorded verdict is about a kernel of this one; those before version 2.0 are about the flag's."""
+    return bool(set(item.kernels or (subject().kernel,)) & set(verdict.kernels))
+
+
+def trend(points: list[Point], promised: float | None, title: str = "Speedup of the recorded verdicts") -> Plot | None:
+    """Draw speedups over commits in the order of their dates, and what is promised; at least two make a history."""
     ordered = sorted(points, key=lambda item: moment(item.created_at))[-SHOWN_HISTORY:]
     if len(ordered) < 2:
         return None
-    promised = policy.speed.min_speedup
     looks = {"ACCEPT": ("o", CANDIDATE), "REJECT": ("X", LIMIT), "INCONCLUSIVE": ("D", REFERENCE)}
     with drawing(3.2) as (figure, (axes,)):
         axes.plot(range(len(ordered)), [item.speedup for item in ordered], color=MUTED, linewidth=1, zorder=1)
@@ -186,7 +188,8 @@ def trend(points: list[Point], policy: Policy, title: str = "Speedup of the reco
             axes.plot([index], [item.speedup], marker, color=color, markeredgecolor=PAPER, markersize=8)
         for outcome, (marker, color) in looks.items():
             axes.plot([], [], marker, color=color, linestyle="none", label=outcome)
-        axes.axhline(promised, color=LIMIT, linestyle="--", linewidth=1.2)
+        if promised is not None:
+            axes.axhline(promised, color=LIMIT, linestyle="--", linewidth=1.2)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
         axes.yaxis.set_minor_formatter(lambda value, position: "")
@@ -205,110 +208,12 @@ def trend(points: list[Point], policy: Policy, title: str = "Speedup of the reco
     return Plot(
         name="history",
         title=title,
-        caption=f"Lower bound of the warm speedup after noise, run by run; dashed: the promised {promised:g}x.",
+        caption="Lower bound of the warm speedup after noise, run by run"
+        + ("." if promised is None else f"; dashed: the promised {promised:g}x."),
         description="; ".join(
             f"{item.created_at[:10]}, commit {item.commit}: {item.speedup:.3g} times, {item.outcome}"
             for item in ordered[-12:]
         )
         + ".",
         svg=svg,
-    )
-
-
-class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """The worst patch of a case: complex arrays (rows, columns) of reference, candidate and their difference."""
-
-    case_id: str
-    candidate: str
-    reference: Any
-    actual: Any
-
-
-def _by_error(run: Run) -> list[CaseRow]:
-    """Rows of the cases, those first whose patch tells most: what failed, then by error."""
-    order = {"failed": 0, "passed": 1, "skipped": 2}
-    rows = [case_row(line) for line in run.cases]
-    return sorted(rows, key=lambda row: (order[row.state], -(row.max_abs_error or 0.0)))
-
-
-def keep_command(run: Run, folder: str) -> str | None:
-    """Command that keeps the patch `read_patch` looks for first; ``None`` where no compared output differs."""
-    compared = (row for row in _by_error(run) if row.max_abs_error is not None and row.role == "candidate")
-    row = next((row for row in compared if row.state == "failed" or row.max_abs_error), None)
-    if row is None:
-        return None
-    candidate = "" if row.candidate == run.manifest.candidate else f" --candidate {shlex.quote(row.candidate)}"
-    where = shlex.quote(folder)
-    return (
-        f"python -m validation reproduce {shlex.quote(row.case_id)} --from {where}{candidate} "
-        f"--out {shlex.quote(f'{folder}/patches')}"
-    )
-
-
-def read_patch(run: Run, folder: Path) -> Patch | None:
-    """Read the worst patch that ``validation reproduce --out DIR/patches`` left, of the worst case that has one.
-
-    Files that cannot be read are passed over: a picture decides nothing.
-    """
-    import re
-
-    import numpy as np
-
-    for row in _by_error(run):
-        name = f"{row.case_id}-{re.sub(r'[^A-Za-z0-9_.]', '_', row.candidate)}.npz"
-        path = folder / "patches" / name
-        if Path(name).name != name or not path.is_file():
-            continue
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                reference, actual = arrays["reference"], arrays["candidate"]
-        except (OSError, ValueError, KeyError, BadZipFile):
-            continue
-        if reference.ndim == 2 and reference.shape == actual.shape and reference.size:
-            return Patch(case_id=row.case_id, candidate=row.candidate, reference=reference, actual=actual)
-    return None
-
-
-def worst_patch(patch: Patch) -> Plot:
-    """Draw reference, candidate and difference of a patch, each with its scale."""
-    import numpy as np
-
-    # Memory that was never written may hold anything: magnitudes that single precision cannot.
-    reference, actual = patch.reference.astype(np.complex128), patch.actual.astype(np.complex128)
-    difference: NDArray[Any] = np.abs(actual - reference)
-
-    def largest(values: NDArray[Any]) -> float:
-        finite = values[np.isfinite(values)]
-        return float(finite.max(initial=0.0)) or 1.0
-
-    top = largest(np.abs(reference))
-    panels = (
-        ("reference", np.abs(reference), top),
-        (short(patch.candidate, 20), np.abs(actual), top),
-        ("difference", difference, largest(difference)),
-    )
-    with drawing(2.6, columns=3) as (figure, all_axes):
-        for axes, (title, values, limit) in zip(all_axes, panels, strict=True):
-            image = axes.imshow(values, vmin=0.0, vmax=limit, cmap="cividis", interpolation="nearest")
-            axes.set_title(f"|{title}|")
-            axes.set_xlabel("x (pixels)")
-            bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.9)
-            bar.ax.tick_params(labelsize=7)
-            bar.ax.locator_params(nbins=3)
-        all_axes[0].set_ylabel("y (pixels)")
-        svg = to_svg(figure, "patch")
-    # An element that is no number is worse than any difference.
-    at = int(np.argmax(np.where(np.isfinite(difference), difference, np.inf)))
-    row, column = (int(index) for index in np.unravel_index(at, difference.shape))
-    unfinished = int(np.sum(~np.isfinite(difference)))
-    blank = f" {unfinished} of {difference.size} elements are NaN or Inf and stay blank." if unfinished else ""
-    return Plot(
-        name="patch",
-        title="Worst patch",
-        caption=f"Magnitudes at {patch.case_id}, in units of the object. The difference has a scale of its own.{blank}",
-        description=f"Reference, candidate and difference of a patch of {difference.shape[0]} x {difference.shape[1]} "
-        f"pixels at {patch.case_id}; the largest difference, {float(difference[row, column]):.3g}, is at row {row}, "
-        f"column {column}.{blank}",
-        svg=svg,
-        wide=True,
     )

@@ -122,9 +122,9 @@ def short(text: str, limit: int = 46) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-(limit - limit // 2 - 1) :]}"
 
 
-def case_label(case_id: str) -> str:
-    """Case id without the words all ids share."""
-    return short(case_id.removeprefix("patch_extraction-"))
+def case_label(case_id: str, kernel: str) -> str:
+    """Case id without the name of the kernel that most ids share."""
+    return short(case_id.removeprefix(f"{kernel}-"))
 
 
 def seconds_label(value: float) -> str:

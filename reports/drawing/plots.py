@@ -19,10 +19,13 @@ from reports.drawing.figure import (
     drawing,
     to_svg,
 )
-from reports.judging.policy import Policy
+from reports.judging.policy import Policy, judged
+from reports.judging.promised import own_words
 from reports.judging.statistics import PeakRatio, can_be_shown, peak_ratio, speedup
 from reports.judging.times import Speedup
-from reports.reading.records import CaseResult, Run
+from reports.reading.run import Run, is_paired
+from validation.contract.cases import Figure
+from validation.contract.lines import CaseResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,17 +52,17 @@ def timed(run: Run) -> Timings:
         if not can_be_shown(timing):
             continue
         found.append((line, speedup(timing, "warm"), speedup(timing, "cold")))
-    judged = (run.manifest.reference_case_id, run.manifest.reassembly_case_id)
+    first = list(dict.fromkeys(item.case_id for item in run.manifest.judged))
 
     def order(item: tuple[CaseResult, Speedup, Speedup]) -> tuple[int, float]:
         name = item[0].case.case_id
-        return judged.index(name) if name in judged else len(judged), item[1].median
+        return first.index(name) if name in first else len(first), item[1].median
 
     return sorted(found, key=order)
 
 
 def with_memory(run: Run, policy: Policy) -> list[tuple[CaseResult, PeakRatio]]:
-    """Cases of the judged candidate with paired peaks: the reference case first."""
+    """Cases of the judged candidate with paired peaks: the case that is judged first before the others."""
     rules = policy.memory
     found = [
         (line, peak_ratio(line.measurement.memory, rules.spread_bytes, rules.small_increment_bytes))
@@ -73,16 +76,28 @@ def with_memory(run: Run, policy: Policy) -> list[tuple[CaseResult, PeakRatio]]:
             arm.peak_bytes > 0 for pair in line.measurement.memory.pairs for arm in (pair.reference, pair.candidate)
         )
     ]
-    return sorted(found, key=lambda item: item[0].case.case_id != run.manifest.reference_case_id)
+    return sorted(found, key=lambda item: item[0].case.case_id != run.first_judged)
+
+
+def promises(run: Run, policy: Policy, *figures: Figure) -> dict[str, float]:
+    """Give what is promised of some figures, by case; of several promises of one case the first."""
+    found: dict[str, float] = {}
+    for item in judged(run.manifest, policy):
+        if item.figure in figures and item.promise is not None:
+            found.setdefault(item.case_id, item.promise)
+    return found
 
 
 def _label(run: Run, line: CaseResult) -> str:
-    manifest = run.manifest
-    if line.case.case_id == manifest.reference_case_id:
-        return f"reference case\n{case_label(line.case.case_id)}"
-    if line.case.case_id == manifest.reassembly_case_id:
-        return f"reassembly case\n{case_label(line.case.case_id)}"
-    return case_label(line.case.case_id)
+    """Name a case; of judged ones say so."""
+    name = case_label(line.case.case_id, run.leading.name if run.leading else "")
+    if line.case.case_id == run.first_judged:
+        return f"judged case\n{name}"
+    criterion = next((item.criterion for item in run.manifest.judged if item.case_id == line.case.case_id), None)
+    if criterion is None:
+        return name
+    title = own_words(run.manifest, criterion)[0] or criterion.replace("_", " ")
+    return f"{title.lower()} case\n{name}"
 
 
 def _annotate(axes: Axes, text: str, x: float, y: float, *, left: bool = False) -> None:
@@ -99,9 +114,9 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
     if not rows:
         return None
     # What was promised at which case; elsewhere the times are context.
-    promises = {run.manifest.reassembly_case_id: policy.reassembly.min_speedup}
-    promises[run.manifest.reference_case_id] = policy.speed.min_speedup
-    judged = [promises[line.case.case_id] for line, _, _ in rows if line.case.case_id in promises]
+    promised = promises(run, policy, "warm", "cold")
+    lines = [promised.get(line.case.case_id) for line, _, _ in rows]
+    reached = [value for value in lines if value is not None]
     with drawing(1.4 + 0.46 * len(rows)) as (figure, (axes,)):
         for index, (_, warm, cold) in enumerate(rows):
             for figures, offset, marker, color in ((warm, -0.18, "o", CANDIDATE), (cold, 0.18, "D", REFERENCE)):
@@ -112,7 +127,8 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
                 axes.plot([figures.lower, figures.upper], [y, y], color=color, linewidth=2)
                 axes.plot([figures.median], [y], marker, color=color, markeredgecolor=PAPER, label="_")
                 # Short of its promised line: left of the band, so that the line does not go through the words.
-                short_of = index < len(judged) and figures.judged_upper < judged[index]
+                promise = lines[index]
+                short_of = promise is not None and figures.judged_upper < promise
                 _annotate(
                     axes,
                     f"{figures.median:.3g}x",
@@ -120,18 +136,20 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
                     y,
                     left=short_of,
                 )
-        for index, promised in enumerate(judged):
-            axes.plot([promised] * 2, [index - 0.5, index + 0.35], color=LIMIT, linestyle="--", linewidth=1.2)
+        for index, promise in enumerate(lines):
+            if promise is None:
+                continue
+            axes.plot([promise] * 2, [index - 0.5, index + 0.35], color=LIMIT, linestyle="--", linewidth=1.2)
             axes.annotate(
-                f"promised {promised:g}x", (promised, index - 0.5), (-3, 0), textcoords="offset points", fontsize=8,
+                f"promised {promise:g}x", (promise, index - 0.5), (-3, 0), textcoords="offset points", fontsize=8,
                 color=LIMIT, ha="right", va="center",
             )  # fmt: skip
-        if 0 < len(judged) < len(rows):
-            axes.axhline(len(judged) - 0.5, color=MUTED, linewidth=0.8)
+        if 0 < len(reached) < len(rows) and None not in lines[: len(reached)]:
+            axes.axhline(len(reached) - 0.5, color=MUTED, linewidth=0.8)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.0)
         axes.set_xscale("log")
         low = min(1.0, *(min(warm.judged_lower, cold.judged_lower) for _, warm, cold in rows))
-        high = max(1.0, *judged, *(max(warm.judged_upper, cold.judged_upper) for _, warm, cold in rows))
+        high = max(1.0, *reached, *(max(warm.judged_upper, cold.judged_upper) for _, warm, cold in rows))
         axes.set_xlim(low / 2.4, high * 1.6)
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
         axes.xaxis.set_minor_formatter(lambda value, position: "")
@@ -146,27 +164,37 @@ def speedup_forest(run: Run, policy: Policy, timings: Timings) -> Plot | None:
         svg = to_svg(figure, "speedup")
     what = (
         "Dot: median of the replicates. Line: smallest to largest replicate. Band: the same, widened by the noise floor"
-        if run.manifest.is_paired
+        if is_paired(run.manifest)
         else "Dot: ratio of the medians. Line: its interval, of judged cases either end wrong in at most 1 % of runs; "
         "of others its range. Band: the same, widened by the bias that A/A pairs show"
     )
-    caption = f"{what}; it must lie right of its dashed line altogether (of reassembly, that of warm calls)."
-    context = len(timings) - len(judged)
-    if context and judged:
-        shown = len(rows) - len(judged)
+    caption = f"{what}{_right_of(run) if promised else ''}."
+    context = len(timings) - len(reached)
+    if context and reached:
+        shown = len(rows) - len(reached)
         which = "the other timed cases" if shown == context else f"the {shown} slowest of {context} other timed cases"
         caption += f" Below the line, {which}: context, nothing was promised there."
     first, warm, cold = rows[0]
-    promised = promises.get(first.case.case_id, policy.speed.min_speedup)
+    asked = promised.get(first.case.case_id, next(iter(promised.values()), None))
     return Plot(
         name="speedup",
         title="Speedup over the reference",
         caption=caption,
         description=f"Forest plot of {len(rows)} timed cases. {first.case.case_id}: {warm.median:.3g} times faster "
         f"warm ({warm.judged_lower:.3g} to {warm.judged_upper:.3g} in all), {cold.median:.3g} times in the first "
-        f"call ({cold.judged_lower:.3g} to {cold.judged_upper:.3g}); {promised:g} times is promised.",
+        f"call ({cold.judged_lower:.3g} to {cold.judged_upper:.3g})"
+        + (f"; {asked:g} times is promised." if asked is not None else "."),
         svg=svg,
     )
+
+
+def _right_of(run: Run) -> str:
+    """Say which part of a forest plot must keep a promise."""
+    cold = {item.criterion for item in run.manifest.judged if item.figure == "cold"}
+    titles = {name: title for card in run.manifest.kernels for name, title in card.words.titles.items()}
+    warm = [title.lower() for name, title in titles.items() if name not in cold]
+    only = f" (of {' and '.join(warm)}, that of warm calls)" if warm else ""
+    return f"; it must lie right of its dashed line altogether{only}"
 
 
 def ratio_ticks(low: float, high: float) -> list[float]:
@@ -185,9 +213,9 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
     rows = with_memory(run, policy)[:SHOWN_CASES]
     if not rows:
         return None
-    limit = policy.memory.max_ratio
+    limit = next(iter(promises(run, policy, "memory").values()), None)
     with drawing(1.4 + 0.46 * len(rows)) as (figure, (axes,)):
-        largest, smallest = limit, min(1.0, limit)
+        largest, smallest = limit or 1.0, min(1.0, limit or 1.0)
         for index, (_, figures) in enumerate(rows):
             spans = (
                 (figures.increment_best, figures.increment, -0.18, "o", CANDIDATE),
@@ -200,9 +228,11 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
                 best, worst = max(best, 1e-3), max(worst, 1e-3)
                 axes.plot([best, worst], [y, y], color=color, linewidth=2)
                 axes.plot([worst], [y], marker, color=color, markeredgecolor=PAPER)
-                _annotate(axes, f"{worst:.3g}x", best if 0.1 < worst <= limit else worst, y, left=0.1 < worst <= limit)
+                left = limit is not None and 0.1 < worst <= limit
+                _annotate(axes, f"{worst:.3g}x", best if left else worst, y, left=left)
                 largest, smallest = max(largest, worst), min(smallest, best)
-        axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1.2)
+        if limit is not None:
+            axes.axvline(limit, color=LIMIT, linestyle="--", linewidth=1.2)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.0)
         axes.set_xscale("log")
         axes.set_xlim(smallest / 1.3, largest * 1.5)
@@ -212,9 +242,11 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
         axes.set_ylim(len(rows) - 0.4, -0.75)
         axes.set_yticks(range(len(rows)), [_label(run, line) for line, _ in rows], fontsize=8)
         axes.grid(True, axis="x", color=GRID)
-        axes.annotate(
-            f"allowed {limit:g}x", (limit, -0.7), (3, 0), textcoords="offset points", fontsize=8, color=LIMIT, va="top"
-        )
+        if limit is not None:
+            axes.annotate(
+                f"allowed {limit:g}x", (limit, -0.7), (3, 0), textcoords="offset points", fontsize=8, color=LIMIT,
+                va="top",
+            )  # fmt: skip
         axes.set_xlabel("ratio of peaks (log scale)")
         axes.plot([], [], "o-", color=CANDIDATE, label="what the call adds")
         axes.plot([], [], "D-", color=REFERENCE, label="absolute peak")
@@ -225,8 +257,10 @@ def memory_forest(run: Run, policy: Policy) -> Plot | None:
     return Plot(
         name="memory",
         title="Peak memory over the reference",
-        caption="Mark: worst pair; line: best to worst pair. Both marks must lie left of the dashed line.",
+        caption="Mark: worst pair; line: best to worst pair."
+        + ("" if limit is None else " Both marks must lie left of the dashed line."),
         description=f"Forest plot of {len(rows)} cases. {line.case.case_id}: the call adds {increment} what the "
-        f"reference adds, the absolute peak is {figures.absolute:.3g} times; {limit:g} times is allowed.",
+        f"reference adds, the absolute peak is {figures.absolute:.3g} times"
+        + ("." if limit is None else f"; {limit:g} times is allowed."),
         svg=svg,
     )

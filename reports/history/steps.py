@@ -16,7 +16,7 @@ from reports.history.results import Commit, History, Point, Series
 FACTORS = {"bytes": 1.2}
 DEFAULT_FACTOR = 1.5
 # The noise is estimated from what the levels leave over. In a history of a few commits a lone spike then passes for
-# noise; given each value twice it does not (tests/reports/test_history.py counts both).
+# noise; given each value twice it does not (tests/reports/history/test_history.py counts both).
 _WEIGHT = 2
 # A level costs as much as four parameters of a model do by Schwarz's criterion, which asv takes as well.
 _PARAMETERS_OF_A_LEVEL = 4

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from typing import Literal
 
 import msgspec
 
-from reports.judging.policy import Policy
-from reports.reading.reader import is_sweep, resume_command
-from reports.reading.records import (
+from reports.judging.comparisons import comparison_fault, comparisons
+from reports.judging.policy import Policy, Tolerance, judged, tolerance
+from reports.reading.run import Run, is_pair, is_sweep, repeat_command, resume_command
+from reports.reading.verdict import Fix, State
+from validation.contract.cards import Coverage
+from validation.contract.cases import Judged
+from validation.contract.lines import (
     CalibrationResult,
     CaseResult,
-    Comparison,
     MutantResult,
-    ProbeResult,
+    PropertyResult,
     ResultLine,
-    Run,
     SuiteResult,
 )
-from reports.reading.verdict import Fix, State
 
 # At most this many required fixes are spelled out per criterion; the rest is counted.
 SHOWN_FIXES = 5
@@ -42,22 +42,36 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return next((line for line in self.run.cases if line.key == key and line.role == "candidate"), None)
 
     @property
+    def judged(self) -> tuple[Judged, ...]:
+        """Figures that are judged, with what they are held to."""
+        return judged(self.run.manifest, self.policy)
+
+    @property
+    def coverages(self) -> dict[str, Coverage]:
+        """What a verdict that is evidence must cover, by kernel; of kernels that ask for it."""
+        return {card.name: card.coverage for card in self.run.manifest.kernels if card.coverage is not None}
+
+    def tolerance(self, line: CaseResult) -> Tolerance:
+        """Tolerance that is promised of a case."""
+        return tolerance(self.run.card(line), self.policy)
+
+    @property
     def optional_keys(self) -> frozenset[str]:
         """Keys the run may leave out."""
         return frozenset(item.key for item in self.run.manifest.planned if item.optional)
 
     def reproduce(
-        self, case_id: str, candidate: str | None = None, probe: str | None = None, entropy: str | None = None
+        self, case_id: str, candidate: str | None = None, property: str | None = None, entropy: str | None = None
     ) -> str:
-        """Command that compares the outputs of one case again, and keeps its worst patch for the page.
+        """Command that compares the outputs of one case again, and keeps its worst part for the page.
 
         Parameters
         ----------
         case_id : str
         candidate : str, optional
             Another implementation than the judged one.
-        probe : str, optional
-            A probe to ask again, instead of the comparison.
+        property : str, optional
+            A property to check again, instead of the comparison.
         entropy : str, optional
             Of the inputs of a timed call, instead of the case's own.
         """
@@ -66,7 +80,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         if candidate not in (None, self.run.manifest.candidate):
             words += ["--candidate", shlex.quote(str(candidate))]
         words += ["--entropy", entropy] if entropy else []
-        words += ["--probe", probe] if probe else ["--out", f"{folder}/patches"]
+        words += ["--property", shlex.quote(property)] if property else ["--out", f"{folder}/patches"]
         return " ".join(words)
 
     def measure(self, case_id: str) -> str:
@@ -90,56 +104,21 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     def _run(self, *options: str, sweep: str | None = None) -> str:
         manifest = self.run.manifest
+        if is_pair(manifest):
+            return repeat_command(manifest)
         if sweep is None and not is_sweep(manifest):
             return manifest.command
-        data = [] if manifest.scan.path is None else ["--data", shlex.quote(manifest.scan.path)]
-        data += [shlex.quote(word) for word in manifest.scan.reading]
-        checkout = manifest.provenance.ptycho_path
-        words = [
-            "--sweep",
-            shlex.quote(sweep or manifest.sweep),
-            *data,
-            "--candidate",
-            shlex.quote(manifest.candidate),
-            *([] if checkout == "installed" else ["--ptycho", shlex.quote(checkout)]),
-            *(["--seed", str(manifest.seed)] if manifest.seed else []),
-            *options,
-        ]
-        return " ".join(["python -m validation run", *words, "--out NEW-DIR"])
-
-
-def comparison_fault(found: Comparison, atol: float) -> str | None:
-    """Say why a comparison does not hold; ``None`` if it does.
-
-    The writer's ``passed`` is not enough: its figures must bear it out, and its tolerance must not exceed
-    ``atol``, the promised one.
-    """
-    if found.atol > atol:
-        return f"was judged by a tolerance of {found.atol:g} where {atol:g} is promised"
-    if not 0.0 < found.scale < math.inf:
-        return f"was judged in units of {found.scale:g}, which is no scale"
-    if found.expected_shape != found.actual_shape:
-        return f"has shape {found.actual_shape} where {found.expected_shape} is expected"
-    if found.expected_dtype != found.actual_dtype:
-        return f"has dtype {found.actual_dtype} where {found.expected_dtype} is expected"
-    if found.nan_count or found.inf_count:
-        return f"holds {found.nan_count} NaN and {found.inf_count} Inf"
-    error = found.max_abs_error
-    of_scale = "" if found.scale == 1.0 else f" of {found.scale:.3g}"
-    if error is None:
-        return "has no largest error on record" if found.elements else None
-    if not (math.isfinite(error) and error <= found.atol):
-        return f"differs by {error:.3g}{of_scale} where {found.atol:g} is allowed"
-    return None if found.passed else "did not pass the comparison of the run"
-
-
-def comparisons(line: CaseResult) -> tuple[Comparison, ...]:
-    """All comparisons of a case."""
-    equivalence = line.measurement.equivalence if line.measurement else None
-    if equivalence is None:
-        return ()
-    found = (equivalence.candidate_vs_reference, equivalence.candidate_vs_oracle, equivalence.reference_vs_oracle)
-    return tuple(comparison for comparison in found if comparison is not None)
+        scan, origin = manifest.scan, manifest.provenance
+        folders = dict.fromkeys(card.source.folder for card in manifest.kernels if card.source.folder is not None)
+        words = ["--sweep", shlex.quote(sweep or manifest.sweep)]
+        words += [] if scan is None or scan.path is None else ["--data", shlex.quote(scan.path)]
+        words += [] if scan is None else [shlex.quote(word) for word in scan.reading]
+        for folder in folders:
+            words += ["--kernel-folder", shlex.quote(folder)]
+        words += ["--candidate", shlex.quote(manifest.candidate)]
+        words += [] if origin.package_path == "installed" else ["--package", shlex.quote(origin.package_path)]
+        words += ["--seed", str(manifest.seed)] if manifest.seed else []
+        return " ".join(["python -m validation run", *words, *options, "--out NEW-DIR"])
 
 
 def was_skipped(line: ResultLine) -> bool:
@@ -150,14 +129,14 @@ def was_skipped(line: ResultLine) -> bool:
 def line_passed(line: ResultLine) -> bool:
     """Whether a line holds, by its own tolerance."""
     if isinstance(line, CaseResult):
-        return line.failure is None and all(comparison_fault(item, item.atol) is None for item in comparisons(line))
+        return line.failure is None and all(comparison_fault(item) is None for item in comparisons(line))
     if isinstance(line, CalibrationResult):
         return bool(line.checks) and all(check.passed for check in line.checks)
     if isinstance(line, MutantResult):
         return line.caught
     if isinstance(line, SuiteResult):
         return line.failed == 0 and line.passed > 0
-    return isinstance(line, ProbeResult) and line.passed
+    return isinstance(line, PropertyResult) and line.passed
 
 
 def shown(fixes: list[Fix]) -> tuple[Fix, ...]:

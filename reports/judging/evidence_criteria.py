@@ -4,57 +4,74 @@ from __future__ import annotations
 
 import re
 
-from reports.judging.criterion import OTHER_ARMS, SKIPPED, Context, comparisons, shown
+from reports.judging.comparisons import comparisons, decisive
+from reports.judging.criterion import OTHER_ARMS, SKIPPED, Context, shown
 from reports.judging.statistics import evidence_faults, memory_faults
-from reports.reading.records import CalibrationResult, MutantResult, SuiteResult
+from reports.reading.run import is_paired
 from reports.reading.verdict import Criterion, Fix, State
+from validation.contract.lines import CalibrationResult, CaseResult, MutantResult, SuiteResult
+
+NOT_PART = "not part of this sweep"
 
 
 def _plan_gaps(context: Context) -> list[str]:
     """Say what the plan itself leaves out."""
-    manifest = context.run.manifest
+    manifest, first = context.run.manifest, context.run.first_judged
     keys = {item.key for item in manifest.planned}
     kinds = {item.kind for item in manifest.planned}
     gaps = []
-    if f"{manifest.reference_case_id}|{manifest.candidate}" not in keys:
-        gaps.append(f"the reference case {manifest.reference_case_id} is not planned")
+    if not manifest.judged:
+        gaps.append("no figure is judged")
+    elif f"{first}|{manifest.candidate}" not in keys:
+        gaps.append(f"the judged case {first} is not planned")
     if "calibration" not in kinds:
         gaps.append("no calibration is planned")
     if manifest.provisional:
         return gaps
-    if "mutant" not in kinds:
+    if _defects(context) and "mutant" not in kinds:
         gaps.append("no known-bad implementation is planned")
-    gaps += [
-        f"the test suite with the flag {flag} is not planned" for flag in ("off", "on") if f"suite|{flag}" not in keys
-    ]
+    if _asks_for_suite(context):
+        states = [flag for flag in ("off", "on") if f"suite|{flag}" not in keys]
+        gaps += [f"the test suite with the flag {flag} is not planned" for flag in states]
     return gaps
 
 
+def _defects(context: Context) -> tuple[str, ...]:
+    """Defects that must be among the known-bad implementations; none where no kernel asks for any."""
+    return tuple(dict.fromkeys(defect for of in context.coverages.values() for defect in of.defects))
+
+
+def _asks_for_suite(context: Context) -> bool:
+    """Whether the tests of the package belong to a verdict that is evidence."""
+    return any(of.suite for of in context.coverages.values())
+
+
 def _coverage_gaps(context: Context) -> list[str]:
-    """Say which promised values of N, gridsize ... no compared case has."""
+    """Say which values of parameters that a kernel promised no compared case has."""
     if context.run.manifest.provisional:
         return []
-    wanted = context.policy.evidence
-    compared = [
-        line.case
-        for line in context.run.cases
-        if line.candidate == context.run.manifest.candidate
-        and line.role == "candidate"
-        and line.case.kernel == "patch_extraction"
-        and comparisons(line)
-    ]
     gaps = []
-    for name in ("N", "gridsize", "batch", "dtype", "pattern"):
-        seen = {getattr(case, name) for case in compared}
-        absent = [str(value) for value in getattr(wanted, name) if value not in seen]
-        if absent:
-            gaps.append(f"no compared case has {name} {', '.join(absent)}")
-    reference = context.find(context.run.manifest.reference_case_id)
-    if reference is not None:
-        case = reference.case
-        promised = (wanted.reference_N, wanted.reference_gridsize, wanted.reference_batch)
-        if case.kernel != "patch_extraction" or (case.N, case.gridsize, case.batch) != promised:
-            gaps.append("the reference case must have N {}, gridsize {} and {} groups".format(*promised))
+    first = context.find(context.run.first_judged)
+    for kernel, wanted in context.coverages.items():
+        compared = [
+            line.case
+            for line in context.run.cases
+            if line.candidate == context.run.manifest.candidate
+            and line.role == "candidate"
+            and line.case.kernel == kernel
+            and comparisons(line)
+        ]
+        of = f" of {kernel}" if len(context.coverages) > 1 else ""
+        for name, values in wanted.values.items():
+            seen = {case.params.get(name) for case in compared}
+            absent = [str(value) for value in values if value not in seen]
+            if absent:
+                gaps.append(f"no compared case{of} has {name} {', '.join(absent)}")
+        if wanted.judged and first is not None:
+            case = first.case
+            if case.kernel != kernel or any(case.params.get(name) != value for name, value in wanted.judged.items()):
+                *most, last = [f"{name} {value}" for name, value in wanted.judged.items()]
+                gaps.append(f"the judged case must have {', '.join(most)}{' and ' if most else ''}{last}")
     return gaps
 
 
@@ -101,46 +118,60 @@ def _without_result(context: Context) -> list[Fix]:
 
 
 def _provenance_faults(context: Context) -> list[str]:
-    """Say what no number may be without, and is."""
-    origin = context.run.manifest.provenance
+    """Say what no number may be without, and is; commit and versions are asked for by a kernel that asks for evidence.
+
+    A function of an installed package has no commit: there the digest says what was measured.
+    """
+    origin, scan = context.run.manifest.provenance, context.run.manifest.scan
+    is_evidence = bool(context.coverages)
     absent = [
         name
         for name, value in (
-            ("commit", origin.commit),
+            ("commit", origin.commit or not is_evidence),
             ("kernel digest", origin.kernel_digest),
             ("machine fingerprint", origin.machine.fingerprint),
             ("CPU model", origin.machine.cpu_model),
             ("thread settings", origin.threads),
-            ("scan digest", context.run.manifest.scan.sha256),
+            ("scan digest", scan is None or scan.sha256),
         )
         if not value
     ]
-    if origin.dirty is None:
+    if is_evidence and origin.dirty is None:
         absent.append("state of the working tree")
-    absent += [f"version of {name}" for name in context.policy.evidence.versions if not origin.versions.get(name)]
+    versions = dict.fromkeys(name for of in context.coverages.values() for name in of.versions)
+    absent += [f"version of {name}" for name in versions if not origin.versions.get(name)]
     return absent
+
+
+def _not_compared(context: Context, line: CaseResult) -> str | None:
+    """Say which comparison of a case is not there, though nothing says why."""
+    equivalence = line.measurement.equivalence if line.measurement else None
+    if equivalence is None:
+        return None
+    if context.run.card(line).oracle is not None and equivalence.candidate_vs_oracle is None:
+        return "no comparison with the oracle"
+    return "no comparison" if decisive(line) is None else None
 
 
 def _evidence_faults(context: Context) -> list[tuple[str, str]]:
     """Measurements that claim without data behind them: pairs of (case id, what is wrong)."""
     policy, manifest = context.policy, context.run.manifest
-    audited_to = None if manifest.is_paired else policy.atol
-    judged_keys = {
-        f"{case_id}|{context.run.manifest.candidate}"
-        for case_id in (context.run.manifest.reference_case_id, context.run.manifest.reassembly_case_id)
-    }
+    judged_keys = {f"{item.case_id}|{manifest.candidate}" for item in context.judged if item.promise is not None}
     found = []
     for line in context.run.cases:
         if line.measurement is None or line.role == "peer":
             continue
-        case_id, measured = line.case.case_id, line.measurement
+        case_id, measured, promised = line.case.case_id, line.measurement, context.tolerance(line)
         parts = {"equivalence": measured.equivalence, "time": measured.timing, "memory": measured.memory}
         found += [(case_id, f"no result of the check {check}") for check in line.checks if parts[check] is None]
+        if fault := _not_compared(context, line):
+            found.append((case_id, fault))
         if line.key not in judged_keys:
             continue
         if measured.timing is not None:
-            found += [(case_id, fault) for fault in evidence_faults(measured.timing, manifest, policy)]
+            found += [(case_id, fault) for fault in evidence_faults(measured.timing, manifest, policy, promised)]
         if measured.memory is not None:
+            audited_to = None if is_paired(manifest) else promised
             faults = memory_faults(measured.memory, min_pairs=policy.memory.min_pairs, audited_to=audited_to)
             found += [(case_id, fault) for fault in faults]
     return found
@@ -240,13 +271,13 @@ def mutants(context: Context) -> Criterion:
         for line in escaped
     ]
     defects = {name for line in lines for name in re.findall(r"D\d+", line.defect)}
-    unseen = [] if provisional else [name for name in context.policy.evidence.defects if name not in defects]
+    unseen = [] if provisional else [name for name in _defects(context) if name not in defects]
     state: State = "pass"
     finding = "each was stopped for its own reason"
     if escaped:
         state, finding = "fail", f"{len(escaped)} of {len(lines)} were not stopped, or for another reason"
-    elif not lines and provisional and not planned:
-        state, finding = "not_judged", "not part of this sweep"
+    elif not lines and not planned and (provisional or not _defects(context)):
+        state, finding = "not_judged", NOT_PART if provisional else "no known-bad implementation is asked for"
     elif unseen or not lines:
         state, finding = "missing", f"never tried: {', '.join(unseen) or 'any'}"
         fixes.append(Fix(action=f"Try the known-bad implementations ({finding})", command=command))
@@ -264,7 +295,8 @@ def mutants(context: Context) -> Criterion:
 
 
 def suite(context: Context) -> Criterion:
-    """Judge whether the tests of ``ptycho`` pass with the flag off and with it on."""
+    """Judge whether the package's own tests pass with the flag off and with it on."""
+    provisional = context.run.manifest.provisional
     lines = {line.flag: line for line in context.run.lines if isinstance(line, SuiteResult)}
     planned = any(item.kind == "suite" for item in context.run.manifest.planned)
     bad = [line for line in lines.values() if line.failed or not line.passed]
@@ -281,8 +313,8 @@ def suite(context: Context) -> Criterion:
     if bad:
         state = "fail"
         finding = ", ".join(f"{line.failed} failed with the flag {line.flag}" for line in bad)
-    elif not lines and not planned and context.run.manifest.provisional:
-        state, finding = "not_judged", "not part of this sweep"
+    elif not lines and not planned and (provisional or not _asks_for_suite(context)):
+        state, finding = "not_judged", NOT_PART if provisional else "no test suite is asked for"
     elif absent:
         state, finding = "missing", f"not run with the flag {' and '.join(absent)}"
         fixes.append(Fix(action=f"Run the test suite: {finding}", command=context.resume))
@@ -290,7 +322,7 @@ def suite(context: Context) -> Criterion:
         id="suite",
         state=state,
         finding=finding,
-        promise="the tests of ptycho pass with the flag off and with it on",
+        promise="the package's own tests pass with the flag off and with it on",
         passed=len(lines) - len(bad),
         judged=len(lines),
         what="flag states",

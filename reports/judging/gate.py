@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import msgspec
 
-from reports.judging import evidence_criteria, kernel_criteria, speed_criteria
 from reports.judging.criterion import Context, line_passed, was_skipped
-from reports.judging.policy import Policy, read_policy, relaxations
-from reports.reading.records import CaseResult, Run
+from reports.judging.evidence_criteria import calibration, completeness, mutants, suite
+from reports.judging.kernel_criteria import correctness, oracle_agreement
+from reports.judging.policy import Policy, relaxations
+from reports.judging.promised import own_words, promised
+from reports.reading.run import Run, is_paired
 from reports.reading.verdict import EXIT_CODES, VERDICT_VERSION, Counts, Criterion, Outcome, Verdict
-
-CRITERIA: tuple[Callable[[Context], Criterion], ...] = (
-    kernel_criteria.correctness,
-    kernel_criteria.oracle_agreement,
-    speed_criteria.speed,
-    speed_criteria.cold_speed,
-    kernel_criteria.memory,
-    speed_criteria.reassembly,
-    evidence_criteria.completeness,
-    evidence_criteria.calibration,
-    evidence_criteria.mutants,
-    evidence_criteria.suite,
-)
+from validation.contract.lines import CaseResult
 
 OLD_RULE = "times are judged by the rule of their schema {}: the worst replicate pairs less the worst A/A pair"
 
@@ -60,6 +50,20 @@ def outcome(criteria: tuple[Criterion, ...], run: Run) -> Outcome:
     return "INCONCLUSIVE" if states & {"inconclusive", "missing"} else "ACCEPT"
 
 
+def criteria_of(context: Context) -> tuple[Criterion, ...]:
+    """Judge every criterion, in the order in which they are told, each in the words of the kernel where it has any."""
+    found = (
+        *(correctness(context), oracle_agreement(context)),
+        *promised(context),
+        *(completeness(context), calibration(context), mutants(context), suite(context)),
+    )
+    words = [own_words(context.run.manifest, criterion.id) for criterion in found]
+    return tuple(
+        msgspec.structs.replace(criterion, title=title, meaning=meaning)
+        for criterion, (title, meaning, _) in zip(found, words, strict=True)
+    )
+
+
 def judge(run: Run, policy: Policy, folder: str = "DIR") -> Verdict:
     """Judge a run.
 
@@ -73,9 +77,14 @@ def judge(run: Run, policy: Policy, folder: str = "DIR") -> Verdict:
     Returns
     -------
     Verdict
+
+    Raises
+    ------
+    InputError
+        If the policy promises what the run does not know.
     """
     context = Context(run=run, policy=policy, folder=folder)
-    criteria = tuple(criterion(context) for criterion in CRITERIA)
+    criteria = criteria_of(context)
     verdict = outcome(criteria, run)
     manifest, origin = run.manifest, run.manifest.provenance
     return Verdict(
@@ -84,24 +93,28 @@ def judge(run: Run, policy: Policy, folder: str = "DIR") -> Verdict:
         exit_code=EXIT_CODES[verdict],
         rejected_by=tuple(item.id for item in criteria if item.state not in ("pass", "not_judged")),
         provisional=manifest.provisional,
-        relaxed=relaxations(policy, read_policy()),
+        relaxed=relaxations(policy, manifest),
         run_id=manifest.run_id,
         created_at=manifest.created_at,
         sweep=manifest.sweep,
         seed=manifest.seed,
         candidate=manifest.candidate,
-        reference_case_id=manifest.reference_case_id,
-        reassembly_case_id=manifest.reassembly_case_id,
-        scan=manifest.scan.name,
-        scan_sha256=manifest.scan.sha256,
+        kernels=tuple(card.name for card in manifest.kernels),
+        judged=context.judged,
+        promise_digests={card.name: card.promise_digest for card in manifest.kernels},
+        scan=manifest.scan.name if manifest.scan else None,
+        scan_sha256=manifest.scan.sha256 if manifest.scan else None,
         commit=origin.commit,
         commit_subject=origin.commit_subject,
         dirty=origin.dirty,
         kernel_digest=origin.kernel_digest,
+        reference_path=origin.reference_path,
+        reference_digest=origin.reference_digest,
+        candidate_path=origin.candidate_path,
         machine=origin.machine.fingerprint,
         cpu_model=origin.machine.cpu_model,
         versions=origin.versions,
         counts=count(run),
         criteria=criteria,
-        rule=OLD_RULE.format(manifest.schema_version) if manifest.is_paired else None,
+        rule=OLD_RULE.format(manifest.written_as) if is_paired(manifest) else None,
     )

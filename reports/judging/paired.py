@@ -7,7 +7,8 @@ from statistics import median
 from typing import Literal
 
 from reports.judging.times import Part, Speedup, sample_faults, seconds
-from reports.reading.records import Protocol, Timing, TimingPair
+from validation.contract.cases import Protocol
+from validation.contract.measurements import Timing, TimingPair
 
 
 def log_ratio(pair: TimingPair, part: Part) -> float:

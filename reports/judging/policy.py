@@ -1,15 +1,32 @@
-"""The thresholds of the gate: one TOML file in the package, or a user's own by name."""
+"""What a run is held to: how it must have measured, and what it promises, unless a file of the user says otherwise."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from reports.errors import InputError
+from validation.contract.cards import KernelCard
+from validation.contract.cases import Judged
+from validation.contract.manifest import Manifest
 
 PROMISED = Path(__file__).parents[1].joinpath("policy.toml")
+# Criteria of judged figures that have a name in every run.
+COMMON = ("speed", "cold_speed", "memory")
+
+
+class Tolerance(NamedTuple):
+    """How far a result may be off: absolute, in units of the scale of a case, and relative; and whom it is held to."""
+
+    atol: float
+    rtol: float = 0.0
+    has_oracle: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.atol:g}" if self.rtol == 0.0 else f"{self.atol:g} plus {self.rtol:g} of its value"
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,10 +34,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SpeedPolicy(Table, frozen=True, kw_only=True):
-    """Speedups as ratios, durations in seconds."""
+    """Counts of processes and samples, durations in seconds."""
 
-    min_speedup: float
-    min_cold_speedup: float
     min_replicates: int
     min_noise_pairs: int
     min_samples: int
@@ -30,45 +45,25 @@ class SpeedPolicy(Table, frozen=True, kw_only=True):
 
 
 class MemoryPolicy(Table, frozen=True, kw_only=True):
-    """Largest ratio of peaks, and what a reading is worth (bytes)."""
+    """How many pairs of peaks, and what a reading is worth (bytes)."""
 
-    max_ratio: float
     min_pairs: int
     meters: tuple[str, ...]
     spread_bytes: int
     small_increment_bytes: int
 
 
-class ReassemblyPolicy(Table, frozen=True, kw_only=True):
-    """Speedup promised from ``min_patches`` patches on."""
-
-    min_speedup: float
-    min_patches: int
-
-
-class EvidencePolicy(Table, frozen=True, kw_only=True):
-    """What must occur in a run whose verdict is evidence, and the versions every run records."""
-
-    N: tuple[int, ...]
-    gridsize: tuple[int, ...]
-    batch: tuple[int, ...]
-    dtype: tuple[str, ...]
-    pattern: tuple[str, ...]
-    reference_N: int
-    reference_gridsize: int
-    reference_batch: int
-    defects: tuple[str, ...]
-    versions: tuple[str, ...]
-
-
 class Policy(Table, frozen=True, kw_only=True):
-    """All thresholds. ``atol`` is the largest tolerance a comparison may have been judged by."""
+    """All thresholds.
 
-    atol: float
+    ``promise`` by criterion takes the place of what the run promises, ``atol`` of the tolerance that its comparisons
+    may have been judged by; in the policy of the package neither is there.
+    """
+
     speed: SpeedPolicy
     memory: MemoryPolicy
-    reassembly: ReassemblyPolicy
-    evidence: EvidencePolicy
+    promise: dict[str, float] = {}
+    atol: float | None = None
 
 
 def read_policy(path: str | Path | None = None) -> Policy:
@@ -77,7 +72,7 @@ def read_policy(path: str | Path | None = None) -> Policy:
     Parameters
     ----------
     path : str or Path, optional
-        The promised thresholds if left out.
+        The policy of the package if left out.
 
     Raises
     ------
@@ -91,7 +86,8 @@ def read_policy(path: str | Path | None = None) -> Policy:
         raise InputError(f"--policy {file} cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise InputError(
-            f"--policy {file} must give every threshold of reports/policy.toml and no other: {error}"
+            f"--policy {file} must give every threshold of reports/policy.toml, may give atol and a table [promise], "
+            f"and no other: {error}"
         ) from None
     for name, value in flat(policy).items():
         if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
@@ -99,36 +95,66 @@ def read_policy(path: str | Path | None = None) -> Policy:
     return policy
 
 
-def flat(table: Table, prefix: str = "") -> dict[str, object]:
-    """All thresholds by their dotted names."""
+def flat(policy: Policy) -> dict[str, object]:
+    """All that a policy gives, by dotted names."""
     found: dict[str, object] = {}
-    for field in table.__struct_fields__:
-        value = getattr(table, field)
-        found |= flat(value, f"{field}.") if isinstance(value, Table) else {prefix + field: value}
-    return found
+    for name, value in msgspec.to_builtins(policy).items():
+        found |= {f"{name}.{inner}": one for inner, one in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def judged(manifest: Manifest, policy: Policy) -> tuple[Judged, ...]:
+    """Give what a run is judged by, in its own order: its promises, or those that the policy puts in their place.
+
+    Raises
+    ------
+    InputError
+        If the policy promises what the run does not know.
+    """
+    known = dict.fromkeys((*COMMON, *(item.criterion for item in manifest.judged)))
+    known |= dict.fromkeys(title for card in manifest.kernels for title in card.words.titles)
+    for name in policy.promise:
+        if name not in known:
+            raise InputError(f"--policy: [promise] must name criteria of the run, {', '.join(known)}, got {name}")
+    return tuple(
+        msgspec.structs.replace(item, promise=policy.promise.get(item.criterion, item.promise))
+        for item in manifest.judged
+    )
+
+
+def tolerance(card: KernelCard, policy: Policy) -> Tolerance:
+    """Tolerance that comparisons of a kernel may have been judged by."""
+    return Tolerance(card.atol if policy.atol is None else policy.atol, card.rtol, card.oracle is not None)
 
 
 def _is_stricter(name: str, mine: object, promised: object) -> bool:
-    """Whether a threshold that differs from the promised one can only turn more runs away."""
+    """Whether a threshold that differs from that of the package can only turn more runs away."""
     last = name.rpartition(".")[2]
     if isinstance(mine, tuple) and isinstance(promised, tuple):
-        return set(mine) < set(promised) if last == "meters" else set(mine) > set(promised)
+        return set(mine) < set(promised)
     if isinstance(mine, int | float) and isinstance(promised, int | float):
-        if last in ("atol", "max_ratio", "max_bias"):
-            return mine < promised
-        return last.startswith("min_") and name != "reassembly.min_patches" and mine > promised
+        return mine < promised if last == "max_bias" else last.startswith("min_") and mine > promised
     return False
 
 
-def relaxations(policy: Policy, promised: Policy) -> tuple[str, ...]:
-    """Say where a policy may let through what the promised one stops, one sentence each."""
+def relaxations(policy: Policy, manifest: Manifest) -> tuple[str, ...]:
+    """Say where a policy may let through what a run's promises and the package's policy stop, one sentence each."""
 
     def shown(value: object) -> str:
         return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
-    mine, theirs = flat(policy), flat(promised)
-    return tuple(
-        f"{name} is {shown(mine[name])} where {shown(promise)} was promised"
-        for name, promise in theirs.items()
-        if mine[name] != promise and not _is_stricter(name, mine[name], promise)
-    )
+    mine, theirs = flat(policy), flat(read_policy())
+    found = [
+        (name, mine[name], promised)
+        for name, promised in theirs.items()
+        if mine[name] != promised and not _is_stricter(name, mine[name], promised)
+    ]
+    for before, after in zip(manifest.judged, judged(manifest, policy), strict=True):
+        if before.promise is not None and after.promise is not None:
+            looser = after.promise > before.promise if before.figure == "memory" else after.promise < before.promise
+            if looser:
+                found.append((f"promise.{before.criterion}", after.promise, before.promise))
+    if policy.atol is not None:
+        found += [("atol", policy.atol, card.atol) for card in manifest.kernels if policy.atol > card.atol]
+    sentences = (f"{name} is {shown(value)} where {shown(promised)} was promised" for name, value, promised in found)
+    return tuple(dict.fromkeys(sentences))

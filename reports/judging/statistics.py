@@ -9,16 +9,18 @@ from typing import Any
 
 import msgspec
 
-from reports.judging import apart, paired
-from reports.judging.audits import audit_faults
-from reports.judging.policy import Policy
+from reports.judging import paired, times
+from reports.judging.comparisons import audit_faults
+from reports.judging.policy import Policy, Tolerance
 from reports.judging.times import Part, Speedup
-from reports.reading.records import Manifest, Memory, MemoryPair, Timing
+from reports.reading.run import is_paired
+from validation.contract.manifest import Manifest
+from validation.contract.measurements import Memory, MemoryPair, Timing
 
 
 def speedup(timing: Timing, part: Part) -> Speedup:
     """Figures of a timed case that can be shown, by the rule of the schema that it was written in."""
-    return paired.speedup(timing, part) if timing.pairs else apart.speedup(timing, part)
+    return paired.speedup(timing, part) if timing.pairs else times.speedup(timing, part)
 
 
 def can_be_shown(timing: Timing, *, with_reference: bool = True) -> bool:
@@ -27,28 +29,28 @@ def can_be_shown(timing: Timing, *, with_reference: bool = True) -> bool:
     least = int(with_reference)
     if timing.pairs or timing.noise_pairs:
         return not paired.timing_faults(timing, min_replicates=least, min_noise_pairs=least, **rules)
-    return not apart.timing_faults(timing, min_replicates=least, min_noise_pairs=1, **rules)
+    return not times.timing_faults(timing, min_replicates=least, min_noise_pairs=1, **rules)
 
 
-def evidence_faults(timing: Timing, manifest: Manifest, policy: Policy) -> tuple[str, ...]:
+def evidence_faults(timing: Timing, manifest: Manifest, policy: Policy, promised: Tolerance) -> tuple[str, ...]:
     """Say why the times of a judged case are no evidence; empty if they are.
 
     Old runs were asked for as many A/A pairs as replicates, and nobody checked what their timed calls gave.
     """
-    rules = policy.speed
-    rule: Callable[..., tuple[str, ...]] = paired.timing_faults if manifest.is_paired else apart.timing_faults
+    rules, in_pairs = policy.speed, is_paired(manifest)
+    rule: Callable[..., tuple[str, ...]] = paired.timing_faults if in_pairs else times.timing_faults
     faults = rule(
         timing,
         min_replicates=rules.min_replicates,
-        min_noise_pairs=rules.min_replicates if manifest.is_paired else rules.min_noise_pairs,
+        min_noise_pairs=rules.min_replicates if in_pairs else rules.min_noise_pairs,
         min_samples=rules.min_samples,
         min_sample_s=rules.min_sample_s,
         long_call_s=rules.long_call_s,
         protocol=manifest.protocol,
     )
-    if manifest.is_paired:
+    if in_pairs:
         return faults
-    return (*faults, *audit_faults((*timing.references, *timing.candidates), policy.atol))
+    return (*faults, *audit_faults((*timing.references, *timing.candidates), promised))
 
 
 class PeakRatio(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +129,7 @@ def peak_ratio(memory: Memory, spread_bytes: int, small_increment_bytes: int) ->
     )
 
 
-def memory_faults(memory: Memory, *, min_pairs: int, audited_to: float | None = None) -> tuple[str, ...]:
+def memory_faults(memory: Memory, *, min_pairs: int, audited_to: Tolerance | None = None) -> tuple[str, ...]:
     """Say why a memory measurement is no evidence; empty if it is.
 
     ``audited_to`` is the tolerance that results of metered calls must keep; ``None`` for runs that checked none.

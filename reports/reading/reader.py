@@ -1,4 +1,4 @@
-"""Run folder in, `reports.reading.records.Run` out; whatever cannot be judged together is refused here."""
+"""Run folder in, `reports.reading.run.Run` out; whatever cannot be judged together is refused here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 import msgspec
 
 from reports.errors import InputError
-from reports.reading.records import SCHEMA_VERSIONS, CalibrationResult, Manifest, ResultLine, Run
+from reports.reading.run import Run, resume_command
+from reports.reading.verdict import OWN_CRITERIA
+from validation.contract.errors import UNDECODABLE
+from validation.contract.lines import CalibrationResult, CaseResult, ResultLine
+from validation.contract.manifest import Manifest
+from validation.contract.upgrade import READABLE_VERSIONS, decode_line, decode_manifest
 
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
-# What decoding raises where bytes are not of the schema.
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Head(msgspec.Struct):
@@ -25,11 +28,17 @@ class _Head(msgspec.Struct):
 
 def _check_version(raw: bytes, where: str) -> None:
     version = msgspec.json.decode(raw, type=_Head).schema_version
-    if version not in SCHEMA_VERSIONS:
+    if version not in READABLE_VERSIONS:
         raise InputError(
-            f"{where}: schema_version must be one of {', '.join(SCHEMA_VERSIONS)}, got {version!r}; "
+            f"{where}: schema_version must be one of {', '.join(READABLE_VERSIONS)}, got {version!r}; "
             "judge it with the version of reports that goes with the run, or run the sweep again"
         )
+
+
+def _fault(error: Exception) -> str:
+    """Tell in one line why bytes are not of the schema."""
+    told = f"Object missing required field `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
+    return " ".join(told.split()) or type(error).__name__
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -54,21 +63,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
         _check_version(raw, str(path))
-        return msgspec.json.decode(raw, type=Manifest)
+        return decode_manifest(raw)
     except UNDECODABLE as error:
-        raise InputError(f"{path} is not the manifest of a run: {error}") from None
-
-
-def is_sweep(manifest: Manifest) -> bool:
-    """Whether ``validation run`` made the run; what another command made can only be made again by it."""
-    return "run" in manifest.command.split()
-
-
-def resume_command(manifest: Manifest) -> str:
-    """Command that continues the run, from the one that started it."""
-    if not is_sweep(manifest):
-        return manifest.command
-    return manifest.command if "--resume" in manifest.command else f"{manifest.command} --resume"
+        raise InputError(f"{path} is not the manifest of a run: {_fault(error)}") from None
 
 
 def _read_lines(path: Path, manifest: Manifest) -> list[ResultLine]:
@@ -78,7 +75,6 @@ def _read_lines(path: Path, manifest: Manifest) -> list[ResultLine]:
         return []
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    decoder = msgspec.json.Decoder(ResultLine)
     rows = raw.split(b"\n")
     torn = rows.pop()
     lines: list[ResultLine] = []
@@ -88,9 +84,9 @@ def _read_lines(path: Path, manifest: Manifest) -> list[ResultLine]:
             continue
         try:
             _check_version(row, where)
-            lines.append(decoder.decode(row))
+            lines.append(decode_line(row))
         except UNDECODABLE as error:
-            raise InputError(f"{where} is not a result line: {error}") from None
+            raise InputError(f"{where} is not a result line: {_fault(error)}") from None
     if torn.strip():
         raise InputError(
             f"{path}, line {len(rows) + 1} (the last) is torn: it must end with a line break; "
@@ -145,6 +141,30 @@ def of_machine(manifest: Manifest, lines: Sequence[ResultLine], machine: str) ->
     return msgspec.structs.replace(manifest, provenance=origin), own
 
 
+def _told_apart(manifest: Manifest, lines: Sequence[ResultLine]) -> None:
+    """See that each kernel has one card, each case a kernel, and no judged figure a name that the gate itself uses."""
+    names = Counter(card.name for card in manifest.kernels)
+    for name, count in names.items():
+        if count > 1:
+            raise InputError(
+                f"each kernel of a run must have a card of its own, but {name!r} comes twice in {MANIFEST}"
+            )
+    for case, where in (
+        *((case, MANIFEST) for case in manifest.cases),
+        *((line.case, line.key) for line in lines if isinstance(line, CaseResult)),
+    ):
+        if case.kernel not in names:
+            known = ", ".join(names) or "none"
+            raise InputError(
+                f"the kernel of a case must be one of {known} of {MANIFEST}, got {case.kernel!r} ({where})"
+            )
+    for item in manifest.judged:
+        if item.criterion in OWN_CRITERIA:
+            raise InputError(
+                f"a judged figure must have a criterion of its own, but {item.criterion!r} in {MANIFEST} is the gate's"
+            )
+
+
 def make_run(manifest: Manifest, lines: Iterable[ResultLine], machine: str | None = None) -> Run:
     """Put manifest and lines together, and see that they may be judged together.
 
@@ -158,7 +178,7 @@ def make_run(manifest: Manifest, lines: Iterable[ResultLine], machine: str | Non
     Raises
     ------
     InputError
-        If run ids, machines or kernel digests are mixed, or a line comes twice.
+        If run ids, machines or kernel digests are mixed, a line comes twice, or a kernel has no card.
     """
     lines = list(lines)
     everywhere = {line.key for line in lines}
@@ -177,6 +197,7 @@ def make_run(manifest: Manifest, lines: Iterable[ResultLine], machine: str | Non
                 f"each planned line must have a key of its own, but {item.key!r} comes twice in {MANIFEST}"
             )
         planned.add(item.key)
+    _told_apart(manifest, ordered)
     sources = [(MANIFEST, manifest.provenance), *((line.key, line.provenance) for line in ordered)]
     _single("run_id", [(manifest.run_id, MANIFEST), *((line.run_id, line.key) for line in ordered)])
     _one_machine(manifest, ordered)

@@ -5,22 +5,13 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-import msgspec
+from validation.contract.base import Record
+from validation.contract.cases import Judged
 
-VERDICT_VERSION = "1.0"
+VERDICT_VERSION = "2.0"
 
-CriterionId = Literal[
-    "correctness",
-    "oracle_agreement",
-    "speed",
-    "cold_speed",
-    "memory",
-    "reassembly",
-    "completeness",
-    "calibration",
-    "mutants",
-    "suite",
-]
+# Criteria of every run; those of judged figures have the names that the run gives them.
+OWN_CRITERIA = ("correctness", "oracle_agreement", "completeness", "calibration", "mutants", "suite")
 State = Literal["pass", "fail", "inconclusive", "missing", "not_judged"]
 Outcome = Literal["ACCEPT", "REJECT", "INCONCLUSIVE", "INSTRUMENT_FAILURE", "NOTHING_RAN"]
 
@@ -33,11 +24,7 @@ EXIT_CODES: dict[Outcome, int] = {
 }
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of what the gate makes."""
-
-
-class Fix(Judged, frozen=True, kw_only=True):
+class Fix(Record, frozen=True, kw_only=True):
     """What must be done about a criterion, the case it shows at, and the command that shows it."""
 
     action: str
@@ -45,15 +32,16 @@ class Fix(Judged, frozen=True, kw_only=True):
     case_id: str | None = None
 
 
-class Criterion(Judged, frozen=True, kw_only=True):
+class Criterion(Record, frozen=True, kw_only=True):
     """One criterion, judged.
 
     ``passed`` of ``judged`` things (``what`` names them) hold. ``value`` is the worst figure and
     ``margin`` its distance to ``threshold`` as a share of the threshold, positive on the good side.
     ``worst_case`` is the case id or name it was seen at. Only ``pass`` and ``not_judged`` let a verdict through.
+    ``title`` and ``meaning`` are the words of the kernel; empty where it has none of its own.
     """
 
-    id: CriterionId
+    id: str
     state: State
     finding: str
     promise: str
@@ -65,9 +53,11 @@ class Criterion(Judged, frozen=True, kw_only=True):
     margin: float | None = None
     worst_case: str | None = None
     fixes: tuple[Fix, ...] = ()
+    title: str = ""
+    meaning: str = ""
 
 
-class Counts(Judged, frozen=True, kw_only=True):
+class Counts(Record, frozen=True, kw_only=True):
     """Denominators. planned = ran + skipped + missing - unplanned; ran = passed + failed.
 
     ``failed_peers`` of the failed lines are about peers, which decide nothing.
@@ -83,17 +73,19 @@ class Counts(Judged, frozen=True, kw_only=True):
     failed_peers: int = 0
 
 
-class Verdict(Judged, frozen=True, kw_only=True):
+class Verdict(Record, frozen=True, kw_only=True):
     """A judged run.
 
     ``rejected_by`` are the criteria that kept it from ACCEPT. ``relaxed`` says where a looser policy was
-    used; empty means the promised thresholds. ``rule`` says so where times are judged by the rule of an older schema.
+    used; empty means the promised thresholds. ``judged`` holds the figures that it rests on, with the promises that
+    they were held to, ``promise_digests`` by kernel the digest of the file that these are from (``None``: the user's
+    own). ``rule`` says so where times are judged by the rule of an older schema.
     """
 
     verdict_version: str
     outcome: Outcome
     exit_code: int
-    rejected_by: tuple[CriterionId, ...]
+    rejected_by: tuple[str, ...]
     provisional: bool
     relaxed: tuple[str, ...]
     run_id: str
@@ -101,20 +93,24 @@ class Verdict(Judged, frozen=True, kw_only=True):
     sweep: str
     seed: int
     candidate: str
-    reference_case_id: str
-    reassembly_case_id: str | None
-    scan: str
-    scan_sha256: str
+    kernels: tuple[str, ...]
+    judged: tuple[Judged, ...]
+    promise_digests: dict[str, str | None]
+    scan: str | None
+    scan_sha256: str | None
     commit: str | None
     commit_subject: str | None
     dirty: bool | None
     kernel_digest: str
+    reference_path: str | None
     machine: str
     cpu_model: str
     versions: dict[str, str]
     counts: Counts
     criteria: tuple[Criterion, ...]
     rule: str | None = None
+    reference_digest: str | None = None
+    candidate_path: str | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from reports.drawing.plots import timed, with_memory
+from reports.drawing.rows import case_row
 from reports.judging.policy import Policy
-from reports.judging.rows import case_row
-from reports.reading.records import Run
+from reports.reading.run import Run
 from reports.reading.verdict import Verdict
 from reports.telling.texts import plain
 
@@ -172,7 +172,7 @@ def judge(before: tuple[Run, Verdict], after: tuple[Run, Verdict], policy: Polic
             "commit": (str(old.commit)[:12], str(new.commit)[:12]),
             "kernel": (old.kernel_digest[:12], new.kernel_digest[:12]),
             "machine": (f"{old.cpu_model} {old.machine}", f"{new.cpu_model} {new.machine}"),
-            "scan": (old.scan_sha256[:12], new.scan_sha256[:12]),
+            "scan": ((old.scan_sha256 or "none")[:12], (new.scan_sha256 or "none")[:12]),
             "sweep": (old.sweep, new.sweep),
         },
         criteria={

@@ -15,7 +15,7 @@ from reports.judging.gate import judge
 from reports.judging.policy import read_policy
 from reports.reading.evidence import moment
 from reports.reading.reader import MANIFEST, read_manifest, read_run
-from reports.reading.records import Run
+from reports.reading.run import Run
 from reports.telling.page import ASSETS, content_security_policy, style, templates
 from reports.telling.texts import plain
 
@@ -36,6 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     machine: str = ""
     failing: tuple[str, ...] = ()
     speedup: float | None = None
+    promised: float | None = None
     peak_ratio: float | None = None
     has_report: bool = False
     provisional: bool = False
@@ -74,7 +75,8 @@ def entries(runs: Path) -> tuple[Entry, ...]:
         except InputError as error:
             found.append(Entry(folder=folder.name, line=plain(f"cannot be read: {error}"), outcome="UNREADABLE"))
             continue
-        values = {item.id: item.value for item in verdict.criteria}
+        criteria = {item.id: item for item in verdict.criteria}
+        speed, memory = criteria.get("speed"), criteria.get("memory")
         found.append(
             Entry(
                 folder=folder.name,
@@ -82,12 +84,13 @@ def entries(runs: Path) -> tuple[Entry, ...]:
                 outcome=verdict.outcome,
                 created_at=verdict.created_at,
                 sweep=verdict.sweep,
-                scan=verdict.scan,
+                scan=verdict.scan or "",
                 commit=verdict.commit or "",
                 machine=verdict.cpu_model,
                 failing=verdict.rejected_by,
-                speedup=values["speed"],
-                peak_ratio=values["memory"],
+                speedup=speed.value if speed else None,
+                promised=speed.threshold if speed else None,
+                peak_ratio=memory.value if memory else None,
                 has_report=(folder / "report.html").is_file(),
                 provisional=verdict.provisional,
             )
@@ -152,6 +155,7 @@ def index_page(
         for entry in (serious or found)
         if entry.speedup is not None
     ]
+    promised = next((entry.promised for entry in found if entry.promised is not None), None)
     night = next((entry.created_at for entry in found if entry.sweep == nights and _utc(entry.created_at)), "")
     due = moment(night) + datetime.timedelta(days=stale_days) if night else now
     script = (ASSETS / "index.js").read_text(encoding="utf-8")
@@ -167,7 +171,7 @@ def index_page(
             nights=nights,
             stale_days=stale_days,
             due=due.isoformat(),
-            plot=trend(points, read_policy(), "Speedup of the runs"),
+            plot=trend(points, promised, "Speedup of the runs"),
             csp=content_security_policy(script),
             script=Markup(script),
             style=Markup(style()),

@@ -38,7 +38,8 @@ def junit(verdict: Verdict) -> str:
         timestamp=_clean(verdict.created_at),
     )
     properties = ElementTree.SubElement(suite, "properties")
-    for name in ("run_id", "sweep", "candidate", "commit", "kernel_digest", "machine", "scan"):
+    scan = () if verdict.scan is None else ("scan",)
+    for name in ("run_id", "sweep", "candidate", "commit", "kernel_digest", "machine", *scan):
         ElementTree.SubElement(properties, "property", name=name, value=_clean(str(getattr(verdict, name))))
     for criterion in verdict.criteria:
         case = ElementTree.SubElement(suite, "testcase", classname="gate", name=criterion.id)

@@ -5,26 +5,30 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import shlex
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.drawing import case_plots, context_plots, plots
-from reports.drawing.context_plots import Patch, keep_command, worst_patch
+from reports.drawing import case_plots, context_plots, cost_plots, plots
 from reports.drawing.figure import Plot
-from reports.judging.policy import Policy, flat, read_policy
-from reports.judging.rows import CaseRow, case_rows
-from reports.reading.evidence import JUDGED, Evidence
-from reports.reading.records import CalibrationResult, MutantResult, ProbeResult, Run
-from reports.reading.verdict import Criterion, Verdict
+from reports.drawing.parameters import columns, filtered, head
+from reports.drawing.rows import CaseRow, case_rows
+from reports.drawing.worst_part import Part, keep_command, worst_part
+from reports.judging.criterion import Context
+from reports.judging.policy import Policy, flat, read_policy, tolerance
+from reports.reading.evidence import Evidence, subject
+from reports.reading.run import Run, is_paired, is_sweep
+from reports.reading.verdict import Criterion, Fix, Verdict
+from reports.telling import panel as panels
 from reports.telling.texts import counts_line, percent
-from reports.telling.words import MEANINGS, SIGNS, STATE_WORDS, TITLES
+from reports.telling.words import SIGNS, STATE_WORDS, TITLES, meaning, title
+from validation.contract.lines import CalibrationResult, MutantResult, PropertyResult
 
 if TYPE_CHECKING:
     import jinja2
 
 ASSETS = Path(__file__).parents[1].joinpath("assets")
-FLAG = "use_batched_patch_extraction"
 
 
 @cache
@@ -62,19 +66,19 @@ def templates() -> jinja2.Environment:
     return environment
 
 
-def draw(run: Run, verdict: Verdict, policy: Policy, evidence: tuple[Evidence, ...], patch: Patch | None) -> list[Plot]:
+def draw(run: Run, verdict: Verdict, policy: Policy, evidence: tuple[Evidence, ...], part: Part | None) -> list[Plot]:
     """All plots that there is data for, in the order of the page."""
     timings = plots.timed(run)
     made = (
         plots.speedup_forest(run, policy, timings),
         plots.memory_forest(run, policy),
-        worst_patch(patch) if patch is not None else None,
-        case_plots.heat_map(policy, timings),
-        *case_plots.costs(run),
+        worst_part(part) if part is not None else None,
+        case_plots.heat_map(run, policy, timings),
+        *cost_plots.costs(run),
         context_plots.timeline(run),
         case_plots.ulp(run),
         context_plots.peers(run),
-        context_plots.history(evidence, verdict, policy),
+        context_plots.history(evidence, verdict),
     )
     return [plot for plot in made if plot is not None]
 
@@ -85,7 +89,7 @@ def headline(verdict: Verdict) -> str:
     return names.get(verdict.outcome, f"Verdict: {verdict.outcome}")
 
 
-def because(verdict: Verdict) -> str:
+def because(verdict: Verdict, run: Run | None = None) -> str:
     """Question that the verdict answers, and its answer."""
     if verdict.outcome == "NOTHING_RAN":
         return "No case ran, so there is nothing to judge."
@@ -96,32 +100,78 @@ def because(verdict: Verdict) -> str:
         "REJECT": "No.",
         "INCONCLUSIVE": "Not known yet: nothing failed, but not everything is decided.",
     }
-    return (
-        f"May {verdict.candidate} take the place of the reference, the loop it is measured against? "
-        f"{answers[verdict.outcome]}"
-    )
+    pair = next((card.source.pair for card in run.manifest.kernels), None) if run is not None else None
+    asked = f"May {verdict.candidate} take the place of the reference that it is measured against?"
+    if pair is not None:
+        asked = f"May {pair.fast} take the place of {pair.slow}?"
+    return f"{asked} {answers[verdict.outcome]}"
 
 
 def flag(verdict: Verdict) -> str:
-    """Say what the verdict means for the flag that selects the batched implementation."""
-    if verdict.candidate != JUDGED:
-        return f"{FLAG} selects {JUDGED}; this verdict is about {verdict.candidate} and says nothing of the flag."
+    """Say what the verdict means for the flag that the recorded verdicts are for; empty of other kernels."""
+    name, selected = subject().flag, subject().candidate
+    if not subject().is_of(verdict):
+        return ""
+    if verdict.candidate != selected:
+        return f"{name} selects {selected}; this verdict is about {verdict.candidate} and says nothing of the flag."
     if verdict.outcome not in ("ACCEPT", "REJECT"):
-        return f"Leave {FLAG} as it is: what is not decided neither flips it nor takes it back."
+        return f"Leave {name} as it is: what is not decided neither flips it nor takes it back."
     sentences = {
-        ("ACCEPT", True): f"{FLAG} may be on by default, as soon as this run is recorded (python -m reports record).",
-        ("ACCEPT", False): f"Leave {FLAG} as it is: only a nightly sweep with the promised thresholds moves it.",
-        ("REJECT", True): f"{FLAG} must not be on: switch it off until what is named below is mended.",
-        ("REJECT", False): f"Do not switch {FLAG} on. Where it is on, run the nightly sweep now; if that rejects too, "
+        ("ACCEPT", True): f"{name} may be on by default, as soon as this run is recorded (python -m reports record).",
+        ("ACCEPT", False): f"Leave {name} as it is: only a nightly sweep with the promised thresholds moves it.",
+        ("REJECT", True): f"{name} must not be on: switch it off until what is named below is mended.",
+        ("REJECT", False): f"Do not switch {name} on. Where it is on, run the nightly sweep now; if that rejects too, "
         "switch it off.",
     }
     return sentences[verdict.outcome, not (verdict.provisional or verdict.relaxed)]
+
+
+def worth(verdict: Verdict) -> str:
+    """Say what a verdict is worth."""
+    if verdict.outcome not in ("ACCEPT", "REJECT", "INCONCLUSIVE"):
+        return "Nothing: there is no verdict."
+    if verdict.relaxed:
+        return "It is no evidence: the thresholds are looser than promised."
+    if verdict.provisional:
+        return f"The {verdict.sweep} sweep is small: its verdict is a hint and no evidence."
+    return "It is evidence for these sources on this machine."
+
+
+def next_step(verdict: Verdict, context: Context) -> Fix:
+    """Say the one thing to do now, with its command; an empty one where there is none."""
+    open_ones = reasons(verdict)
+    fixes = [fix for criterion in open_ones for fix in criterion.fixes]
+    if fixes:
+        return fixes[0]
+    if verdict.outcome != "ACCEPT":
+        return Fix(action="Look at the machine before you measure again.", command="python -m validation doctor")
+    if verdict.provisional and is_sweep(context.run.manifest):
+        return Fix(action="For evidence, measure the nightly sweep.", command=context.nightly)
+    if subject().is_of(verdict) and not verdict.relaxed and is_sweep(context.run.manifest):
+        return Fix(action="Record it as evidence.", command=f"python -m reports record {shlex.quote(context.folder)}")
+    return Fix(action="Nothing is open.", command="")
 
 
 def reasons(verdict: Verdict) -> tuple[Criterion, ...]:
     """Criteria that kept the verdict from ACCEPT, those that failed first."""
     order = {"fail": 0, "inconclusive": 1, "missing": 2}
     return tuple(sorted((item for item in verdict.criteria if item.state in order), key=lambda item: order[item.state]))
+
+
+def thresholds(run: Run, verdict: Verdict, policy: Policy) -> dict[str, object]:
+    """Give every threshold that the run was held to, by a name: what was promised, and how it must have measured."""
+    found: dict[str, object] = {}
+    for card in run.manifest.kernels:
+        found[f"atol of {card.name}"] = tolerance(card, policy).atol
+        found |= {f"rtol of {card.name}": card.rtol} if card.rtol else {}
+        if card.coverage is not None:
+            covered = {**card.coverage.values, "defects": card.coverage.defects, "versions": card.coverage.versions}
+            found |= {f"{name} that {card.name} covers": values for name, values in covered.items() if values}
+    for item in verdict.judged:
+        found[f"{item.criterion} at {item.case_id}"] = "nothing promised" if item.promise is None else item.promise
+        found |= {f"{item.criterion} from": item.min_work} if item.min_work is not None else {}
+    measured = {name: value for name, value in flat(policy).items() if name.startswith(("speed.", "memory."))}
+    return found | measured
 
 
 def age(created_at: str, now: datetime.datetime) -> str:
@@ -144,7 +194,7 @@ def page(
     folder: str = "DIR",
     now: datetime.datetime | None = None,
     evidence: tuple[Evidence, ...] = (),
-    patch: Patch | None = None,
+    part: Part | None = None,
     history: str = "",
     no_history: str = "none was asked for",
 ) -> str:
@@ -163,8 +213,8 @@ def page(
         With a time zone; the age of the run is counted to it.
     evidence : tuple of Evidence
         Recorded verdicts, for the history.
-    patch : Patch, optional
-        The worst patch, where one was kept; the page names the command that keeps one where none was.
+    part : Part, optional
+        The worst part of a result, where one was kept; the page names the command that keeps one where none was.
     history : str, optional
         HTML of the history across commits (see `reports.history.page.history_section`).
     no_history : str
@@ -178,30 +228,44 @@ def page(
     from markupsafe import Markup
 
     environment = templates()
+    tiles = panels.panel(run, verdict)
     rows: list[CaseRow] = case_rows(run)
+    policy = policy or read_policy()
+    shown = columns(run.manifest)
+    words = {at for row in rows for at, value in enumerate(row.parameters) if isinstance(value, bool | str)}
     script = _asset("tablesort.js") + _asset("page.js")
     values: dict[str, Any] = {
         "run": run,
         "manifest": run.manifest,
         "verdict": verdict,
         "headline": headline(verdict),
-        "because": because(verdict),
+        "because": because(verdict, run),
+        "tiles": tiles,
+        "interval_width": panels.WIDTH,
+        "interval_height": panels.HEIGHT,
+        "summary": panels.summary(tiles, verdict),
+        "next": next_step(verdict, Context(run=run, policy=policy or read_policy(), folder=folder)),
+        "worth": worth(verdict),
         "flag": flag(verdict),
         "reasons": reasons(verdict),
         "age": age(verdict.created_at, now or datetime.datetime.now(datetime.timezone.utc)),
         "counts_line": counts_line(verdict),
-        "plots": draw(run, verdict, policy or read_policy(), evidence, patch),
-        "keep_patch": None if patch is not None else keep_command(run, folder),
+        "plots": draw(run, verdict, policy, evidence, part),
+        "keep_part": None if part is not None else keep_command(run, folder),
         "compared": any(row.max_abs_error is not None for row in rows),
         "history": Markup(history),
         "no_history": no_history,
         "mutants": [line for line in run.lines if isinstance(line, MutantResult)],
         "calibration": [check for line in run.lines if isinstance(line, CalibrationResult) for check in line.checks],
-        "probes": [line for line in run.lines if isinstance(line, ProbeResult)],
-        "policy": flat(policy or read_policy()),
+        "properties": [line for line in run.lines if isinstance(line, PropertyResult)],
+        "thresholds": thresholds(run, verdict, policy),
         "rows": rows,
-        "titles": TITLES,
-        "meanings": MEANINGS,
+        "columns": [(one.name, head(one), at not in words) for at, one in enumerate(shown)],
+        "filters": [(one.name, head(one)) for one in shown if one.name in filtered(run.manifest)],
+        "in_pairs": is_paired(run.manifest),
+        "title": title,
+        "meaning": meaning,
+        "titles": TITLES | {criterion.id: title(criterion) for criterion in verdict.criteria},
         "signs": SIGNS,
         "state_words": STATE_WORDS,
         "csp": content_security_policy(script),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from reports.reading.verdict import Criterion, Verdict
-from reports.telling.words import MEANINGS, SIGNS, STATE_WORDS, TITLES
+from reports.telling.words import SIGNS, STATE_WORDS, meaning, title
 
 # What makes Markdown or HTML out of text.
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~$&])")
@@ -66,13 +67,13 @@ def counts_line(verdict: Verdict) -> str:
     )
 
 
-def terminal(verdict: Verdict) -> str:
-    """All lines for the terminal; the verdict is the last."""
+def terminal(verdict: Verdict, panel: Sequence[str] = ()) -> str:
+    """All lines for the terminal; the panel's and the verdict are the last."""
     lines = [criterion_line(criterion) for criterion in verdict.criteria]
     lines.append(counts_line(verdict))
     lines += [verdict.rule] if verdict.rule else []
     lines += [f"relaxed: {plain(sentence)}" for sentence in verdict.relaxed]
-    return "\n".join([*lines, verdict.line])
+    return "\n".join([*lines, *([""] if panel else []), *panel, verdict.line])
 
 
 def _source(verdict: Verdict) -> list[str]:
@@ -81,13 +82,16 @@ def _source(verdict: Verdict) -> list[str]:
         commit += f" ({escape(verdict.commit_subject)})"
     if verdict.dirty:
         commit += ", with uncommitted changes"
+    scan = f", scan {code(verdict.scan)}" if verdict.scan is not None else ""
+    reference = [f"- Reference from {code(verdict.reference_path)}"] if verdict.reference_path else []
+    first = f", judged case {code(verdict.judged[0].case_id)}" if verdict.judged else ""
     return [
-        f"- Candidate {code(verdict.candidate)}, sweep {code(verdict.sweep)}, scan {code(verdict.scan)}",
+        f"- Candidate {code(verdict.candidate)}, sweep {code(verdict.sweep)}{scan}",
         f"- Commit {commit}",
         f"- Kernel sources {code(verdict.kernel_digest)}",
+        *reference,
         f"- Machine {escape(verdict.cpu_model)}, fingerprint {code(verdict.machine)}",
-        f"- Run {code(verdict.run_id)} of {escape(verdict.created_at)}, "
-        f"reference case {code(verdict.reference_case_id)}",
+        f"- Run {code(verdict.run_id)} of {escape(verdict.created_at)}{first}",
     ]
 
 
@@ -95,7 +99,7 @@ def _table(verdict: Verdict) -> list[str]:
     rows = ["| criterion | state | finding | margin | held | worst case |", "|---|---|---|---|---|---|"]
     for item in verdict.criteria:
         rows.append(
-            f"| {escape(TITLES[item.id])} | {SIGNS[item.state]} {STATE_WORDS[item.state]} | {escape(item.finding)} | "
+            f"| {escape(title(item))} | {SIGNS[item.state]} {STATE_WORDS[item.state]} | {escape(item.finding)} | "
             f"{percent(item.margin)} | {item.passed} of {item.judged} {item.what} | "
             f"{cell(item.worst_case)} |"
         )
@@ -108,7 +112,7 @@ def _fixes(verdict: Verdict) -> list[str]:
     lines = ["## Required Fixes", ""]
     for number, (criterion, fix) in enumerate(verdict.fixes, 1):
         where = f" at {code(fix.case_id)}" if fix.case_id else ""
-        lines += [f"{number}. **{TITLES[criterion.id]}**{where}: {escape(fix.action)}", f"   {code(fix.command)}"]
+        lines += [f"{number}. **{escape(title(criterion))}**{where}: {escape(fix.action)}", f"   {code(fix.command)}"]
     return [*lines, ""]
 
 
@@ -121,7 +125,7 @@ def review(verdict: Verdict) -> str:
     lines += ["## Criteria", "", *_table(verdict), "", f"Lines of the run: {counts_line(verdict)}.", ""]
     lines += [f"Here {verdict.rule}.", ""] if verdict.rule else []
     lines += [
-        f"- **{TITLES[item.id]}**: {escape(MEANINGS[item.id])} Promised: {escape(item.promise)}."
+        f"- **{escape(title(item))}**: {escape(meaning(item))} Promised: {escape(item.promise)}."
         for item in verdict.criteria
     ]
     lines += ["", "## Where it comes from", "", *_source(verdict), ""]

@@ -17,21 +17,28 @@ from asv.config import Config
 
 from asv_bench.benchmarks import grid
 from asv_bench.machine import machine_name
-from validation.contract.records import Scan
-from validation.kernels.patches.catalogue import BUILT_IN
+from validation.contract.manifest import Scan
+from validation.kernels import registry
+from validation.kernels.patches.case import of
+from validation.kernels.registry import Kernels
+from validation.plan.sweeps import expand
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ROOT / "asv_bench" / "benchmarks"
 OURS = {"ptycho", "validation", "reports", "asv_bench", "tests"}
 
 
+def full_sweep():
+    scan = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(grid.HEIGHT, grid.WIDTH), positions=1000)
+    return expand("full", Kernels(registry.built_in()), scan, 0)
+
+
 @pytest.fixture(scope="module")
 def swept():
     """Values of N, gridsize, B and dtype in the full sweep, for each kernel."""
-    scan = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(grid.HEIGHT, grid.WIDTH), positions=1000)
     values = {}
-    for planned in BUILT_IN["full"](scan, 0).cases:
-        case = planned.case
+    for planned in full_sweep().cases:
+        case = of(planned.case)
         found = values.setdefault(case.kernel, [set() for _ in range(4)])
         for axis, value in zip(found, (case.N, case.gridsize, case.batch, case.dtype), strict=True):
             axis.add(value)
@@ -61,9 +68,8 @@ def test_grouping_is_measured_at_gridsizes_and_batches_of_the_full_sweep(swept):
 
 
 def test_the_reference_case_has_the_N_gridsize_and_dtype_that_the_gate_judges(swept):
-    scan = Scan(name="built-in", path=None, sha256="0" * 64, object_shape=(grid.HEIGHT, grid.WIDTH), positions=1000)
-    sweep = BUILT_IN["full"](scan, 0)
-    (judged,) = (planned.case for planned in sweep.cases if planned.case.case_id == sweep.reference_case_id)
+    sweep = full_sweep()
+    (judged,) = (of(planned.case) for planned in sweep.cases if planned.case.case_id == sweep.judged[0].case_id)
     assert [[judged.N], [judged.gridsize], [judged.dtype]] == [*grid.REFERENCE[:2], grid.REFERENCE[3]]
     assert grid.NAMES == ["N", "gridsize", "B", "dtype"]
 

@@ -26,8 +26,9 @@ class Block:
 
     @property
     def is_run(self):
-        """Whether the block is executed: Python that is no file, and shell that says so."""
-        return (self.language == "python" and not self.file) or "run" in self.info.split()[1:]
+        """Whether the block is executed: Python that is no file and not ``notest``, and shell that says so."""
+        marks = self.info.split()[1:]
+        return (self.language == "python" and not self.file and "notest" not in marks) or "run" in marks
 
     @property
     def file(self):

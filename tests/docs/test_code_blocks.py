@@ -2,7 +2,7 @@
 
 A page is a session: its blocks share a folder, and Python blocks that no shell session parts share an interpreter.
 Behind the fence of a shell block, ``run`` has it executed and ``exit=N`` says what it ends with; ``file=NAME`` behind
-any fence has it saved under that name, as the reader is told to.
+any fence has it saved under that name, as the reader is told to. A Python block with ``notest`` is only compiled.
 """
 
 import json
@@ -60,7 +60,7 @@ def in_turn(page, folder):
     for block in pages.blocks(page):
         if block.file:
             (folder / block.file).write_text(block.text)
-        elif block.language == "python":
+        elif block.language == "python" and block.is_run:
             program += "\n" * (block.line - program.count("\n")) + block.text
         elif block.is_run:
             if program:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from tests.faults import waiting
+from validation.contract.upgrade import decode_line
 from validation.run import results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def whole_lines(out):
 
 
 def keys(lines):
-    return [results.key_of(results.decode_line(line)) for line in lines]
+    return [decode_line(line).key for line in lines]
 
 
 def planned(out):

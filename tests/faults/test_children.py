@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults import runs
 from tests.validation.misbehaving import TARGET, WAYS
-from validation.contract.records import CaseResult
-from validation.run import results
+from validation.contract.lines import CaseResult
+from validation.contract.upgrade import decode_line
 
 pytestmark = pytest.mark.tensorflow
 
@@ -24,8 +24,8 @@ shape = [[20, 30]]
 
 
 def failures_of(out):
-    lines = map(results.decode_line, runs.whole_lines(out))
-    return {line.case.batch: line.failure for line in lines if isinstance(line, CaseResult)}
+    lines = map(decode_line, runs.whole_lines(out))
+    return {line.case.params["batch"]: line.failure for line in lines if isinstance(line, CaseResult)}
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults import runs
 from tests.faults.dask_workers import dask_workers
-from validation.run import results
+from validation.contract.upgrade import decode_line
 from validation.run.summary import line_passed
 
 pytestmark = pytest.mark.tensorflow
@@ -40,8 +40,8 @@ def test_a_worker_killed_mid_case_costs_no_case(tmp_path, fault):
         stderr.seek(0)
         row.ended(code)
         assert code == 0, stderr.read()
-    lines = [results.decode_line(line) for line in runs.whole_lines(out)]
-    row.count(map(results.key_of, lines), runs.planned(out))
+    lines = [decode_line(line) for line in runs.whole_lines(out)]
+    row.count([line.key for line in lines], runs.planned(out))
     assert (row.lost, row.twice) == (0, 0)
     assert all(line_passed(line) for line in lines)
     row.said = f"{len(lines)} of {len(lines)} lines passed; the cases were measured by other workers"

@@ -58,7 +58,8 @@ def test_a_full_disk_is_met_at_any_line(finished, tmp_path, fault):
     program = (
         "import sys; from pathlib import Path\n"
         "from validation.contract.errors import UsageError\n"
-        "from validation.run.results import RunFolder, decode_line\n"
+        "from validation.contract.upgrade import decode_line\n"
+        "from validation.run.results import RunFolder\n"
         "folder = RunFolder.open(Path(sys.argv[1]))\n"
         "for line in Path(sys.argv[2]).read_bytes().splitlines():\n"
         "    try: folder.append(decode_line(line))\n"

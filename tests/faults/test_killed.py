@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from tests.faults import runs, waiting
-from validation.contract.records import CaseResult
+from validation.contract.lines import CaseResult
+from validation.contract.upgrade import decode_line
 from validation.run import results
 from validation.run.summary import case_passed
 
@@ -86,7 +87,7 @@ class Sweep:
     def end(self):
         """A run that ended holds what was planned; then the next one starts."""
         self.row.count(runs.keys(self.seen), runs.planned(self.out))
-        for line in map(results.decode_line, self.seen):
+        for line in map(decode_line, self.seen):
             if isinstance(line, CaseResult):
                 assert (line.failure and line.failure.reason == "signal") or case_passed(line)
         self.torn += len(list(self.out.glob("torn-*.txt")))
@@ -161,5 +162,5 @@ def test_a_parent_and_a_child_are_killed_and_the_run_goes_on(tmp_path, fault):
     row.lost += after[: len(before)] != before
     row.count(runs.keys(after), runs.planned(out))
     assert (row.lost, row.twice) == (0, 0)
-    failures = [line.failure for line in map(results.decode_line, after) if isinstance(line, CaseResult)]
+    failures = [line.failure for line in map(decode_line, after) if isinstance(line, CaseResult)]
     assert [failure and failure.signal for failure in failures] == ["SIGKILL", None]

@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 from tests.faults import runs
+from validation.contract.upgrade import decode_line
 from validation.run import results
-from validation.run.provenance import find_ptycho
+from validation.subject.package import find as find_ptycho
 
 pytestmark = pytest.mark.tensorflow
 
@@ -50,7 +51,7 @@ def test_a_line_that_is_not_the_runs_is_refused_by_all_who_read(copied, fault, k
     bad = {
         "duplicated": lines[1],
         "foreign": lines[1].replace(run_id, b"20200101T000000Z-00000000"),
-        "of another schema": lines[1].replace(b'"schema_version":"1.', b'"schema_version":"7.'),
+        "of another schema": lines[1].replace(b'"schema_version":"2.', b'"schema_version":"7.'),
         "empty, cut at its start": lines[1][40:],
     }[kind]
     assert bad != lines[1] or kind == "duplicated"
@@ -96,11 +97,11 @@ def test_a_clock_that_goes_back_changes_no_result_and_no_verdict(finished, tmp_p
     row.tries += 1
     row.ended(done.returncode)
     assert done.returncode == 0, done.stderr
-    lines = [results.decode_line(line) for line in runs.whole_lines(out)]
+    lines = [decode_line(line) for line in runs.whole_lines(out)]
     started = [line.started_at for line in lines]
     assert started == sorted(started, reverse=True)
     assert len(set(started)) == len(started)
-    row.count(map(results.key_of, lines), runs.planned(out))
+    row.count([line.key for line in lines], runs.planned(out))
     assert (row.lost, row.twice) == (0, 0)
     verdicts = []
     for run in (finished / "run", out):
@@ -128,7 +129,7 @@ def test_a_kernel_that_changed_between_run_and_resume_is_refused(copied, fault):
     before = path.read_bytes()
     with (copied / "ptycho" / "patches.py").open("a") as file:
         file.write("\n")
-    done = runs.finish(copied / "sweep.toml", out, "--resume", "--ptycho", copied, timeout=60)
+    done = runs.finish(copied / "sweep.toml", out, "--resume", "--package", copied, timeout=60)
     row.tries += 1
     row.ended(done.returncode, runs.error_line(done).replace(str(copied), ""))
     assert done.returncode == 2
@@ -146,7 +147,7 @@ def test_a_kernel_that_changes_while_the_run_goes_on_ends_it(tmp_path, fault):
     sweep.write_text(runs.SIXTY)
     shutil.copytree(find_ptycho(None), tmp_path / "ptycho", ignore=shutil.ignore_patterns("__pycache__"))
     before = source.read_bytes()
-    process = runs.start(sweep, out, "--ptycho", tmp_path)
+    process = runs.start(sweep, out, "--package", tmp_path)
     runs.until(lambda: len(runs.whole_lines(out)) >= 3, process)
     source.write_bytes(before + b"\n")
     lines = len(runs.whole_lines(out))
@@ -157,7 +158,7 @@ def test_a_kernel_that_changes_while_the_run_goes_on_ends_it(tmp_path, fault):
     assert "the kernel's sources changed" in errors
     assert len(runs.whole_lines(out)) <= lines + 1  # the one that was being appended
     source.write_bytes(before)
-    done = runs.finish(sweep, out, "--ptycho", tmp_path, "--resume", timeout=900)
+    done = runs.finish(sweep, out, "--package", tmp_path, "--resume", timeout=900)
     row.ended(done.returncode)
     assert done.returncode == 0, done.stderr
     row.count(runs.keys(runs.whole_lines(out)), runs.planned(out))

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.faults import runs
-from tests.reports.test_history import BATCHED, FAILED, NOT_THERE, PEAK, RATIO, VALUES, Made
+from tests.reports.history.test_history import BATCHED, FAILED, NOT_THERE, PEAK, RATIO, VALUES, Made
 
 SMOKE = ("SWEEP=smoke", "BENCH=no")
 

@@ -21,7 +21,7 @@ from validation.run.summary import one_line, summarise
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=4),
-    st.sampled_from(["complex64", "1.0", "case", "\ud800", 1e308, -1, 0]),
+    st.sampled_from(["complex64", "1.0", "2.0", "case", "\ud800", 1e308, -1, 0]),
 )  # fmt: skip
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner))
 

@@ -214,7 +214,7 @@ def test_inputs_are_not_changed_and_a_result_stays_when_another_is_made(engine):
     np.testing.assert_array_equal(offsets, positions)
 
 
-def test_without_numba_the_batched_implementation_still_works(monkeypatch):
+def test_without_native_the_batched_implementation_still_works(monkeypatch):
     arguments = padded_workload()
     monkeypatch.setattr(native, "available", lambda: False)
     result = _get_image_patches_batched(*arguments)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reports.reading.records import Run
+from reports.reading.run import Run
 from tests.reports import builders as b
 
 
@@ -30,7 +30,8 @@ def test_gate_prints_the_verdict_last_and_leaves_with_its_code(tmp_path: Path) -
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     assert lines[-1] == "VERDICT: REJECT (provisional, quick sweep)"
-    assert [line.split()[0] for line in lines if "✗" in line] == ["speed", "memory"]
+    assert [line.split()[0] for line in lines if "✗" in line] == ["speed", "memory", "Faster,", "Memory"]
+    assert [line.split()[0] for line in lines[-5:-1]] == ["Right", "Faster,", "Faster,", "Memory"]
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["outcome"] == "REJECT"
     assert verdict["rejected_by"] == ["speed", "memory"]

@@ -2,23 +2,11 @@
 
 import msgspec
 
-from validation.contract.records import (
-    SCHEMA_VERSION,
-    CalibrationCheck,
-    CalibrationResult,
-    Case,
-    CaseResult,
-    Comparison,
-    Equivalence,
-    Failure,
-    Machine,
-    Manifest,
-    Measurement,
-    Planned,
-    Protocol,
-    Provenance,
-    Scan,
-)
+from validation.contract.cases import Case, Protocol
+from validation.contract.lines import CalibrationCheck, CalibrationResult, CaseResult
+from validation.contract.manifest import SCHEMA_VERSION, Machine, Manifest, Planned, Provenance, Scan
+from validation.contract.measurements import Comparison, Equivalence, Failure, Measurement
+from validation.kernels.patches.kernel import PatchExtraction
 
 PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 SCAN = Scan(name="built-in scan", path=None, sha256="0" * 64, object_shape=(200, 256), positions=900)
@@ -27,14 +15,14 @@ PROVENANCE = Provenance(
     dirty=False,
     commit_subject="A subject",
     kernel_digest="d" * 64,
-    ptycho_path="installed",
+    package_path="installed",
     machine=Machine(
         fingerprint="f" * 16,
         cpu_model="A processor",
         isa_flags=("avx2",),
         cores=2,
         memory_bytes=2**34,
-        kernel="6.1",
+        os_release="6.1",
         governor=None,
     ),
     versions={"python": "3.11.0"},
@@ -42,20 +30,16 @@ PROVENANCE = Provenance(
 )
 
 
-def make_case(name="case-0", **changes):
-    case = Case(
-        case_id=name,
-        kernel="patch_extraction",
-        N=64,
-        gridsize=2,
-        batch=10,
-        dtype="complex64",
-        height=200,
-        width=256,
-        pattern="fermat",
-        seed=0,
-    )
-    return msgspec.structs.replace(case, **changes)
+CARD = PatchExtraction().card()
+
+
+def make_case(name="case-0", *, seed=0, **changes):
+    params = {
+        "N": 64, "gridsize": 2, "batch": 10, "dtype": "complex64", "height": 200, "width": 256, "pattern": "fermat",
+        **changes,
+    }  # fmt: skip
+    work = params["batch"] * params["gridsize"] ** 2
+    return Case(case_id=name, kernel="patch_extraction", params=params, seed=seed, work=work)
 
 
 def make_comparison(expected="oracle", actual="batched", **changes):
@@ -90,8 +74,9 @@ def make_manifest(cases=("case-0",), run_id="run-1", **changes):
         seed=0,
         command="python -m validation run",
         scan=SCAN,
-        reference_case_id=cases[0],
-        reassembly_case_id=None,
+        kernels=(CARD,),
+        cases=tuple(make_case(name) for name in cases),
+        judged=PatchExtraction().judged(make_case(cases[0])),
         candidate="batched",
         planned=(Planned(key="calibration", kind="calibration"), *planned),
         protocol=PROTOCOL,

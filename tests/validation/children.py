@@ -5,8 +5,8 @@ import sys
 
 import msgspec
 
-from validation.contract.records import Case
 from validation.contract.tasks import Reply, Task
+from validation.kernels.patches.case import make_case as patch_case
 
 _PROGRAM = """
 import sys
@@ -35,24 +35,12 @@ def ask(task, folder, before=""):
     return msgspec.json.decode(reply_path.read_bytes(), type=Reply)
 
 
-def make_case(**changed):
-    """A small case; the id says all of it."""
-    facts = {
-        "kernel": "patch_extraction",
-        "N": 16,
-        "gridsize": 2,
-        "batch": 5,
-        "dtype": "complex64",
-        "height": 61,
-        "width": 83,
-        "pattern": "interior",
-        "seed": 0,
-        "M": None,
-        **changed,
-    }
-    if facts["kernel"] == "reassembly" and facts["M"] is None:
-        facts["M"] = 10
-    return Case(case_id="-".join(str(value) for value in facts.values()), **facts)
+def make_case(kernel="patch_extraction", *, height=61, width=83, **changed):
+    """A small case."""
+    facts = {"N": 16, "gridsize": 2, "batch": 5, "pattern": "interior", **changed}
+    if kernel == "reassembly":
+        facts.setdefault("M", 10)
+    return patch_case(kernel, shape=(height, width), **facts)
 
 
 def make_task(action, scan_path, **fields):

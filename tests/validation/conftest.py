@@ -4,6 +4,8 @@ import gc
 
 import pytest
 
+from validation.kernels import registry
+from validation.kernels.registry import Kernels
 from validation.subject.demo_scan import write_demo_scan
 
 
@@ -21,3 +23,9 @@ def scan_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("scan") / "scan.npz"
     write_demo_scan(path)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def kernels():
+    """The kernels of the package."""
+    return Kernels(registry.built_in())

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.validation.builders import make_calibration, make_manifest, make_result
+from validation.kernels.patches.case import make_case as patch_case
 from validation.run import results
 from validation.subject.demo_scan import write_demo_scan
 
@@ -126,10 +127,14 @@ def test_a_truncated_or_absent_scan_is_refused(tmp_path):
         (("run", "--sweep", "quick"), ("--out",)),
         (("run", "--sweep", "quick", "--out", "file/run"), ("must be a folder that can be written",)),
         (("run", "--sweep", "quick", "--out", "run", "--resume"), ("must be the folder of a run",)),
-        (("run", "--ptycho", "nowhere", "--out", "run"), ("--ptycho must be a folder",)),
+        (("run", "--package", "nowhere", "--out", "run"), ("--package must be a folder", "but nowhere does not")),
+        (("run", "--ptycho", "nowhere", "--out", "run"), ("--package must be a folder",)),
+        (("run", "--where", "size=3", "--out", "run"), ("--where must be NAME=VALUE", "N, gridsize", "'size=3'")),
+        (("run", "--where", "N", "--out", "run"), ("--where must be NAME=VALUE", "'N'")),
+        (("run", "--kernel", "huge", "--out", "run"), ("patch_extraction, reassembly", "'huge'")),
         (("run", "--seed", "-1", "--out", "run"), ("--seed",)),
         (("walk",), ("No such command 'walk'",)),
-        (("reproduce", "case-0"), ("CASE-ID must look like",)),
+        (("reproduce", "case-0"), ("CASE-ID must be that of a case", "'case-0'")),
         (("status", "nowhere"), ("must be the folder of a run",)),
         (("mutants", "--only", "D99", "--out", "gallery"), ("--only must be one of", "got D99")),
         (("mutants", "--out", "."), ("--out must be an empty folder",)),
@@ -150,7 +155,7 @@ def test_a_folder_that_holds_a_run_is_refused_and_left_alone(run_folder):
 
 
 def test_filters_that_leave_nothing_say_that_nothing_ran(tmp_path):
-    done = validation("run", "--sweep", "smoke", "--N", "512", "--out", tmp_path / "run")
+    done = validation("run", "--sweep", "smoke", "--where", "N=512", "--out", tmp_path / "run")
     assert_refused(done, "nothing ran", code=5)
 
 
@@ -198,6 +203,19 @@ def test_export_writes_one_row_per_case(run_folder, form):
     assert rows[1]["failure"] == "timeout"
 
 
+def test_export_has_a_column_for_every_parameter_of_every_kernel(run_folder):
+    case = patch_case("reassembly", N=64, gridsize=1, batch=5, shape=(70, 91), pattern="fermat", M=12)
+    run_folder.append(msgspec.structs.replace(make_result("case-2"), case=case))
+    assert validation("export", run_folder.path).returncode == 0
+    with (run_folder.path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["kernel"], row["N"], row["M"]) for row in rows] == [
+        ("patch_extraction", "64", ""),
+        ("patch_extraction", "64", ""),
+        ("reassembly", "64", "12"),
+    ]
+
+
 def test_an_export_that_cannot_be_written_leaves_the_old_one(run_folder):
     target = run_folder.path / "folder"
     target.mkdir()
@@ -216,15 +234,15 @@ def test_demo_data_writes_the_same_scan_each_time(tmp_path):
 def test_list_shows_what_each_case_is_predicted_to_take():
     done = validation("list", "--sweep", "quick", "--kernel", "patch_extraction", "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    cases = [line for line in lines if "case_id" in line]  # probes have a key only
+    cases = [line for line in lines if "case_id" in line]  # properties have a key only
     assert {case["kernel"] for case in cases} == {"patch_extraction"}
     assert all(case["predicted_bytes"] > 0 and case["predicted_time_s"] > 0 for case in cases)
 
 
-def test_list_names_the_reference_case_and_counts_the_lines():
+def test_list_names_the_judged_case_and_counts_the_lines():
     told = validation("list", "--sweep", "quick").stdout.splitlines()
-    (reference,) = (line for line in told if line.endswith("reference case"))
-    assert "-N64-g2-B250-" in reference
+    (judged,) = (line for line in told if line.endswith(", judged"))
+    assert "-N64-g2-B250-" in judged
     assert told[-1].startswith("23 lines, about ")
 
 

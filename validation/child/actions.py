@@ -1,6 +1,6 @@
 """What a child process does with its task.
 
-The process is fresh: TensorFlow may be imported, no operation of it has run. Whatever goes wrong inside an
+The process is fresh: what the kernels name may be imported, no operation of it has run. Whatever goes wrong inside an
 implementation becomes an `ErrorReply`; the traceback goes to standard error.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -16,11 +17,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from validation.child import memory, timing
+from validation.child import afresh, memory, timing
 from validation.child.channel import Channel, ProtocolError, generator
 from validation.child.instruments import TamperedError
-from validation.child.watch import Watch, WrongOutputError, clocked, complete
-from validation.contract.records import Case, Protocol, Scan
+from validation.child.watch import Watch, clocked
+from validation.contract.cards import KernelSource
+from validation.contract.cases import PROTOCOL, Case
+from validation.contract.errors import UsageError
+from validation.contract.kernel import Arguments, Function, Kernel, NotAvailableError
 from validation.contract.tasks import (
     CalibrateReply,
     Calls,
@@ -28,43 +32,50 @@ from validation.contract.tasks import (
     KeptPart,
     MemoryReply,
     OutputReply,
-    ProbeReply,
+    PropertyReply,
     Reply,
     ScanReply,
     Task,
     TimelineReply,
     TimeReply,
 )
-from validation.kernels import registry as kernels
-from validation.kernels.patches import workloads
-from validation.subject import scans
+from validation.kernels import registry
+from validation.kernels.loading import load
+from validation.outputs import saved
+from validation.outputs.tree import WrongOutputError, arrays_in, complete
+from validation.properties import generic
+from validation.properties.tested import Tested, apply
 
 Made = TypeVar("Made")
-_DEFAULT_PROTOCOL = Protocol(replicates=7, max_replicates=7, samples=5, discarded=2, min_sample_s=0.01, memory_pairs=5)
 
 
-def _required(task: Task) -> tuple[Case, str]:
+def _required(task: Task) -> tuple[Kernel, Case, str]:
     if task.case is None or task.implementation is None:
         raise ValueError(f"a task of action {task.action!r} needs a case and an implementation")
-    return task.case, task.implementation
+    return _kernel(task, task.case), task.case, task.implementation
 
 
-def _arguments(task: Task) -> workloads.Arguments:
-    case, _ = _required(task)
-    base = workloads.build(case, task.scan_path)
-    return base if task.entropy is None else workloads.fresh(case, base, generator(task.entropy))
+def _kernel(task: Task, case: Case) -> Kernel:
+    """Find the kernel of a case: at the task's sources, or by its name alone."""
+    return registry.Kernels.of(task.sources or (KernelSource(name=case.kernel),))[case.kernel]
 
 
-def _load(task: Task) -> kernels.Function:
-    case, name = _required(task)
-    return kernels.load(kernels.find(case.kernel, name))
+def _arguments(task: Task, entropy: str | None) -> Arguments:
+    kernel, case, _ = _required(task)
+    base = kernel.inputs(case, task.scan_path)
+    return base if entropy is None else kernel.fresh(case, base, generator(entropy), task.scan_path)
+
+
+def _load(task: Task) -> Function:
+    kernel, _, name = _required(task)
+    return load(registry.find(kernel, name))
 
 
 def _watch(task: Task, channel: Channel) -> Watch:
     """Prepare the calls of an implementation, which is imported in the first of them."""
-    case, name = _required(task)
-    implementation = kernels.find(case.kernel, name)
-    return Watch(lambda: kernels.load(implementation), case, _arguments(task), channel)
+    kernel, case, name = _required(task)
+    implementation = registry.find(kernel, name)
+    return Watch(lambda: load(implementation), kernel, case, task.scan_path, channel, may_share=task.may_share)
 
 
 def _told(task: Task, watch: Watch) -> Calls:
@@ -72,7 +83,7 @@ def _told(task: Task, watch: Watch) -> Calls:
     if task.output_path is not None:
         with open(task.output_path, "wb") as file:
             for _, values in watch.kept.values():
-                np.save(file, values, allow_pickle=False)
+                saved.save(file, values)
     return Calls(
         calls_s=tuple(watch.calls_s),
         processor_s=watch.processor_s,
@@ -82,59 +93,64 @@ def _told(task: Task, watch: Watch) -> Calls:
 
 
 def _scan(task: Task, channel: Channel) -> Reply:
-    from ptycho.raw_data import RawData
+    from validation.subject import package
 
+    if task.scan_path is None:
+        raise ValueError("a task of action 'scan' needs a scan_path")
     try:
-        data = RawData.from_npz(task.scan_path)
-        digest = scans.digest(Path(task.scan_path))
+        return ScanReply(scan=package.read_scan(task.scan_path))
     except (ValueError, OSError) as error:
         return ErrorReply(reason="bad_input", message=str(error))
-    height, width = data.objectGuess.shape
-    return ScanReply(
-        scan=Scan(
-            name=Path(task.scan_path).name,
-            path=task.scan_path,
-            sha256=digest,
-            object_shape=(int(height), int(width)),
-            positions=len(data.xcoords),
-        )
-    )
 
 
 def _output(task: Task, channel: Channel) -> Reply:
     if task.output_path is None:
         raise ValueError("a task of action 'output' needs an output_path")
     memory.poison_allocations()
-    arguments = _arguments(task)
-    call_s, output = clocked(lambda: complete(_load(task)(**arguments)))
+    arguments = _arguments(task, task.entropy)
+    call_s, output = clocked(lambda: complete(apply(_load(task), arguments)))
+    inputs = arrays_in(arguments).values()
+    shares = any(np.may_share_memory(one, other) for one in output.arrays for other in inputs)
     with open(task.output_path, "wb") as file:
-        np.save(file, output, allow_pickle=False)
-    return OutputReply(output_path=task.output_path, call_s=call_s)
+        saved.save(file, output)
+    return OutputReply(output_path=task.output_path, call_s=call_s, shares=shares)
+
+
+def _outputs(task: Task, channel: Channel) -> Reply:
+    """Leave the result of one call for each of the entropies, one after the other."""
+    if task.output_path is None:
+        raise ValueError("a task of action 'outputs' needs an output_path")
+    kernel, case, _ = _required(task)
+    function, base, spent = _load(task), kernel.inputs(case, task.scan_path), 0.0
+    with open(task.output_path, "wb") as file:
+        for entropy in task.entropies:
+            arguments = kernel.fresh(case, base, generator(entropy), task.scan_path)
+            call_s, output = clocked(lambda given=arguments: complete(apply(function, given)))  # type: ignore[misc]
+            spent += call_s
+            saved.save(file, output)
+    return OutputReply(output_path=task.output_path, call_s=spent)
 
 
 def _time(task: Task, channel: Channel) -> Reply:
-    _, name = _required(task)
+    _, _, name = _required(task)
     watch = _watch(task, channel)
-    arm = timing.measure_arm(watch, name, task.protocol or _DEFAULT_PROTOCOL)
-    return TimeReply(timing=arm, calls=_told(task, watch), measured_s=sum(watch.calls_s))
+    arm = timing.measure_arm(watch, name, task.protocol or PROTOCOL)
+    return TimeReply(
+        timing=arm, calls=_told(task, watch), output_bytes=watch.output_bytes, measured_s=sum(watch.calls_s)
+    )
 
 
 def _copy(task: Task, channel: Channel) -> Reply:
-    if task.case is None:
-        raise ValueError("a task of action 'copy' needs a case")
     memory.return_freed_memory()  # so that each fresh target really is fresh
-    return timing.time_copy(workloads.output_bytes(task.case), (task.protocol or _DEFAULT_PROTOCOL).samples)
+    return timing.time_copy(task.copy_bytes, (task.protocol or PROTOCOL).samples)
 
 
 def _metered(task: Task, channel: Channel, meter: Callable[[Callable[[], Any], str], Made]) -> tuple[Made, Watch]:
-    """Call an implementation once to warm it up, then under a meter.
-
-    The loop of extraction is warmed up on the smallest part of the work: its compiled step is the same for all of it.
-    """
+    """Call an implementation once to warm it up, then under a meter."""
     memory.return_freed_memory()
-    case, name = _required(task)
+    kernel, _, name = _required(task)
     watch = _watch(task, channel)
-    watch.call(small=name == "reference" and case.kernel == "patch_extraction")
+    watch.call(small=kernel.warms_up_on_the_smallest(name))
     found: list[Made] = []
 
     def within(work: Callable[[], Any]) -> Any:
@@ -167,28 +183,30 @@ def _timeline(task: Task, channel: Channel) -> Reply:
 def _calibrate(task: Task, channel: Channel) -> Reply:
     from validation.child.calibration import calibrate, hold_in_a_subprocess
 
-    return CalibrateReply(checks=calibrate(task.scan_path), held_s=hold_in_a_subprocess())
+    kernel = None if task.case is None else _kernel(task, task.case)
+    return CalibrateReply(checks=calibrate(kernel, task.case, task.scan_path), held_s=hold_in_a_subprocess())
 
 
-def _probe(task: Task, channel: Channel) -> Reply:
-    from validation.kernels.patches.probes import run
-
-    if task.probe is None:
-        raise ValueError("a task of action 'probe' needs the name of a probe")
-    case, name = _required(task)
+def _property(task: Task, channel: Channel) -> Reply:
+    if task.property is None:
+        raise ValueError("a task of action 'property' needs the name of a property")
+    kernel, case, _ = _required(task)
+    checked = generic.find(kernel, case, task.property)
     function = _load(task)
     spent = 0.0
 
-    def clocked(**arguments: Any) -> Any:
+    def clocked_calls(*places: Any, **arguments: Any) -> Any:
         nonlocal spent
         started = time.perf_counter()
         try:
-            return function(**arguments)
+            return function(*places, **arguments)
         finally:
             spent += time.perf_counter() - started
 
-    found = run(task.probe, clocked, name, case, task.scan_path)
-    return ProbeReply(
+    with tempfile.TemporaryDirectory() as folder:
+        again = afresh.Afresh(task, Path(folder), execute)
+        found = checked(Tested(clocked_calls, kernel, case, task.scan_path, again, task.may_share))
+    return PropertyReply(
         passed=found.passed, figure=found.figure, limit=found.limit, detail=found.detail, measured_s=spent
     )
 
@@ -196,12 +214,13 @@ def _probe(task: Task, channel: Channel) -> Reply:
 _ACTIONS = {
     "scan": _scan,
     "output": _output,
+    "outputs": _outputs,
     "time": _time,
     "copy": _copy,
     "memory": _memory,
     "timeline": _timeline,
     "calibrate": _calibrate,
-    "probe": _probe,
+    "property": _property,
 }
 
 
@@ -232,8 +251,10 @@ def execute(task: Task, channel: Channel | None = None) -> Reply:
     gc.freeze()
     try:
         return _ACTIONS[task.action](task, channel or Channel(None))
-    except kernels.NotAvailableError as error:
+    except NotAvailableError as error:
         return ErrorReply(reason="not_available", message=str(error))
+    except UsageError as error:
+        return ErrorReply(reason="bad_input", message=str(error))
     except WrongOutputError as error:
         return ErrorReply(reason="wrong_output", message=str(error))
     except (TamperedError, ProtocolError) as error:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from validation.child import memory
 from validation.child.watch import clocked
-from validation.contract.records import CalibrationCheck, Case
-from validation.kernels.patches import workloads
+from validation.contract.cases import Case
+from validation.contract.kernel import Arguments, Kernel
+from validation.contract.lines import CalibrationCheck
 from validation.machine.residents import Resident, within
 from validation.outputs.compare import compare
+from validation.outputs.tree import Tree, arrays_in
 
 SLEEP_S = 0.05
 BLOCK_BYTES = 256 * 2**20
@@ -34,18 +36,6 @@ _HOLD = "import sys; block = b'x' * int(sys.argv[1]); print(flush=True); sys.std
 _REPETITIONS = 5
 _SAMPLE_S = 0.01
 HighWater = Callable[[Callable[[], float]], tuple[int, int, float]]
-_CASE = Case(
-    case_id="calibration",
-    kernel="patch_extraction",
-    N=16,
-    gridsize=2,
-    batch=6,
-    dtype="complex64",
-    height=61,
-    width=83,
-    pattern="raster",
-    seed=0,
-)
 
 
 def check(
@@ -94,7 +84,7 @@ def _touch_tensorflow() -> float:
 
 
 def memory_meter(high_water: HighWater | None = None) -> tuple[CalibrationCheck, ...]:
-    """Read a block that is touched and freed at once, warm, through NumPy and through TensorFlow.
+    """Read a block that is touched and freed at once, warm, through NumPy and, where it is there, TensorFlow.
 
     Parameters
     ----------
@@ -105,7 +95,9 @@ def memory_meter(high_water: HighWater | None = None) -> tuple[CalibrationCheck,
     high_water = high_water or memory.high_water
     limit = 0.02 if memory.meter() == memory.KERNEL_METER else 0.1
     found = []
-    touches: tuple[tuple[str, Callable[[], float]], ...] = (("NumPy", _touch_numpy), ("TensorFlow", _touch_tensorflow))
+    touches: list[tuple[str, Callable[[], float]]] = [("NumPy", _touch_numpy)]
+    if "tensorflow" in sys.modules:
+        touches.append(("TensorFlow", _touch_tensorflow))
     for name, touch in touches:
         touch()  # so that what is read is a warm call, where an arena would hide the block
         baseline, peak, _ = high_water(touch)
@@ -115,6 +107,7 @@ def memory_meter(high_water: HighWater | None = None) -> tuple[CalibrationCheck,
 
 def hold_in_a_subprocess() -> tuple[float, float]:
     """Let a subprocess hold `HELD_BYTES` while somebody looks on, from before its start to its end."""
+    time.sleep(_HELD_S)  # a mark that was set shortly before counts in the look after it
     began = time.monotonic()
     time.sleep(_HELD_S)
     with subprocess.Popen(
@@ -149,13 +142,13 @@ def equivalence() -> tuple[CalibrationCheck, ...]:
     rng = np.random.default_rng(0)
     right = (rng.uniform(0.5, 1.0, (4, 16, 16, 3)) + 1j * rng.uniform(0.5, 1.0, (4, 16, 16, 3))).astype(np.complex64)
     compared = functools.partial(
-        compare, right, expected_name="made", actual_name="made, one element changed", atol=1e-6
+        compare, Tree.of(right), expected_name="made", actual_name="made, one element changed", atol=1e-6
     )
     off, last_place = right.copy(), right.copy()
     off[2, 7, 3, 1] += OFF_BY
     last_place.imag[1, 4, 15, 2] = np.nextafter(last_place.imag[1, 4, 15, 2], np.float32(2))
-    refused = compared(off)
-    seen = compared(last_place)
+    refused = compared(Tree.of(off))
+    seen = compared(Tree.of(last_place))
     return (
         # One rounding to float32 of numbers below 1 moves the difference by up to 6e-8.
         check("comparison: one element off", OFF_BY, refused.max_abs_error or 0.0, 0.05, "absolute"),
@@ -165,36 +158,44 @@ def equivalence() -> tuple[CalibrationCheck, ...]:
     )
 
 
-def _digest(arguments: dict[str, Any]) -> str:
+def _digest(arguments: Arguments) -> str:
     digest = hashlib.sha256()
-    for name in sorted(arguments):
-        digest.update(np.asarray(arguments[name]).tobytes())
+    for name, array in sorted(arrays_in(arguments).items()):
+        digest.update(f"{name} {array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 
-def seed(scan_path: str) -> tuple[CalibrationCheck, ...]:
-    """Make the same case twice and another seed once."""
-    import msgspec
-
-    one, two = (_digest(workloads.build(_CASE, scan_path)) for _ in range(2))
-    other = _digest(workloads.build(msgspec.structs.replace(_CASE, seed=1), scan_path))
+def seed(kernel: Kernel, case: Case, scan_path: str | None) -> tuple[CalibrationCheck, ...]:
+    """Make the inputs of the same case twice, and those of another seed once; of a call where no seed changes them."""
+    one, two = (_digest(kernel.inputs(case, scan_path)) for _ in range(2))
+    if kernel.seeded(case):
+        changed = kernel.inputs(kernel.case(seed=case.seed + 1, **case.params), scan_path)
+    else:
+        changed = kernel.fresh(case, kernel.inputs(case, scan_path), np.random.default_rng(1), scan_path)
     return (
         check("seed: same bits", 1.0, float(one == two), 0.0, "yes"),
-        check("seed: another seed differs", 1.0, float(one != other), 0.0, "yes"),
+        check("seed: another seed differs", 1.0, float(one != _digest(changed)), 0.0, "yes"),
     )
 
 
-def calibrate(scan_path: str) -> tuple[CalibrationCheck, ...]:
+def calibrate(kernel: Kernel | None, case: Case | None, scan_path: str | None) -> tuple[CalibrationCheck, ...]:
     """Check every instrument; in a process where no TensorFlow operation has run.
 
     Parameters
     ----------
-    scan_path : str
-        The .npz that feeds the workloads.
+    kernel : Kernel or None
+    case : Case or None
+        Whose inputs must be the same every time; with work, if there is any.
+    scan_path : str or None
+        The .npz that feeds the inputs, where the kernel takes one.
 
     Returns
     -------
     tuple of CalibrationCheck
     """
     memory.return_freed_memory()
-    return (*clock(), *memory_meter(), *equivalence(), *seed(scan_path))
+    for name in () if kernel is None else kernel.preload:
+        importlib.import_module(name)  # where the server has not done so
+    seeds = () if kernel is None or case is None else seed(kernel, case, scan_path)
+    return (*clock(), *memory_meter(), *equivalence(), *seeds)

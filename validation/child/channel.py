@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from validation.contract.records import Record
+from validation.contract.base import Record
 
 ENTROPY_BYTES = 16
 _TIMESTAMPS = 35  # SO_TIMESTAMPNS, and the kind of message that carries one

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from validation.contract.records import ArmMemory, Timeline
+from validation.contract.measurements import ArmMemory, Timeline
 
 # mallopt parameters of glibc's malloc.h.
 _M_MMAP_THRESHOLD = -3
@@ -99,9 +99,9 @@ def recorded_meter() -> str:
 
     The gate decides by the bare name only.
     """
-    import tensorflow as tf
-
-    return f"{meter()}, the GPU's memory not read" if tf.config.list_physical_devices("GPU") else meter()
+    tensorflow = sys.modules.get("tensorflow")
+    beside_a_gpu = tensorflow is not None and bool(tensorflow.config.list_physical_devices("GPU"))
+    return f"{meter()}, the GPU's memory not read" if beside_a_gpu else meter()
 
 
 def _status_bytes(field: str) -> int:

@@ -1,4 +1,4 @@
-"""The process that starts children: it has imported TensorFlow and has run no operation of it.
+"""The process that starts children: it has imported what the kernels name, TensorFlow say, and has run none of it.
 
 A child forked from it starts in milliseconds instead of seconds, and owns a TensorFlow that has not started
 its threads yet. Requests come as JSON lines on standard input, outcomes leave as JSON lines on the file
@@ -11,6 +11,7 @@ settings of this process and of its parent that it changed are put back (`valida
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -29,7 +30,7 @@ from validation.machine.descendants import become_subreaper, descendants, end_de
 from validation.machine.residents import Watch
 from validation.machine.settings import HARNESS, SERVER, Guard
 
-PRELOAD = ("numpy", "scipy.spatial", "tensorflow", "validation.child.actions")
+PRELOAD = ("numpy", "validation.child.actions")
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
 TAIL_BYTES = 16384
@@ -43,10 +44,21 @@ def _die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+def _schedule(policy: str) -> None:
+    """Take a scheduling policy of the system, where it has it.
+
+    This process has ``SCHED_BATCH``: what a child tells it never takes a processor away from the child.
+    """
+    if hasattr(os, policy):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, getattr(os, policy), os.sched_param(0))
+
+
 def _become_child(request: Request, server: int, mode: str, log: int, line: int, not_its_own: tuple[int, ...]) -> None:
     """Become the child of one request, which prints to ``log`` and speaks on ``line``; never returns."""
     try:
         os.setsid()
+        _schedule("SCHED_OTHER")
         _die_with_parent(server)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -208,7 +220,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Preload, say that the server is ready, and serve."""
-    mode = sys.argv[1]
+    mode, *preload = sys.argv[1:]
     requests, outcomes = os.dup(0), os.dup(1)
     os.dup2(2, 1)  # whatever a preloaded module prints must not reach the outcomes
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -216,6 +228,10 @@ def main() -> None:
     if mode == "fork":
         for name in PRELOAD:
             importlib.import_module(name)
+        for name in preload:  # what is missing is missed by the implementation that needs it
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    _schedule("SCHED_BATCH")
     os.write(outcomes, b'"ready"\n')
     serve(requests, outcomes, mode)
 

@@ -13,13 +13,14 @@ import time
 import numpy as np
 
 from validation.child.watch import Watch
-from validation.contract.records import ArmTiming, Protocol
+from validation.contract.cases import Protocol
+from validation.contract.measurements import ArmTiming
 from validation.contract.tasks import CopyReply
 
 # A call longer than this is the only sample of its process.
 SLOW_CALL_S = 5.0
-# From this long a first call on, the discarded calls are made on the smallest part of the work: nothing that a long
-# call sets up the first time is worth another long call.
+# From this long a first call on, the discarded calls are made on the smallest part of the work, or left out where a
+# kernel knows none: nothing that a long call sets up the first time is worth another long call.
 LONG_CALL_S = 1.0
 _MAX_CALLS_PER_SAMPLE = 200
 
@@ -34,10 +35,10 @@ def measure_arm(watch: Watch, name: str, protocol: Protocol) -> ArmTiming:
     """
     taken = first_s = watch.call()
     for _ in range(protocol.discarded):
-        if first_s >= LONG_CALL_S:
-            watch.call(small=True)
-        else:
+        if first_s < LONG_CALL_S:
             taken = watch.call()
+        elif watch.has_small_work:
+            watch.call(small=True)
     calls = min(_MAX_CALLS_PER_SAMPLE, max(1, int(np.ceil(1.2 * protocol.min_sample_s / max(taken, 1e-7)))))
     samples: list[float] = []
     switches = 0

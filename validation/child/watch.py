@@ -16,47 +16,14 @@ from numpy.typing import NDArray
 
 from validation.child.channel import Channel, generator
 from validation.child.instruments import Instruments, TamperedError
-from validation.contract.records import Case
+from validation.contract.cases import Case
+from validation.contract.kernel import Arguments, Function, Kernel
 from validation.contract.tasks import Which
-from validation.kernels.patches import workloads
-from validation.kernels.patches.workloads import Arguments
+from validation.outputs.tree import Tree, WrongOutputError, arrays_in, complete
 
-Function = Callable[..., Any]
 Made = TypeVar("Made")
 # Elements of a result, and of each input, that are looked at again later.
 _SPOTS = 1024
-
-
-class WrongOutputError(Exception):
-    """An implementation returned something that cannot be used."""
-
-
-def complete(output: Any) -> NDArray[Any]:
-    """Return the result as a plain NumPy array, all bytes present; without a copy where the memory can be shared.
-
-    Whatever is still to be done is done here: a device is waited for, a lazy array computes.
-
-    Raises
-    ------
-    WrongOutputError
-        If it is not an array of numbers.
-    """
-    if hasattr(output, "block_until_ready"):
-        output.block_until_ready()
-    if type(output).__module__.partition(".")[0] == "torch":
-        output = output.detach().cpu()
-    try:
-        array = np.asarray(memoryview(output))
-    except (TypeError, ValueError, BufferError):
-        try:
-            array = np.asarray(output)
-        except (TypeError, ValueError) as error:
-            raise WrongOutputError(
-                f"the result must be an array of numbers, got {type(output).__name__}, which gives none: {error}"
-            ) from error
-    if array.dtype.kind not in "iufc" or array.ndim == 0:
-        raise WrongOutputError(f"the result must be an array of numbers, got {type(output).__name__}")
-    return array
 
 
 def clocked(work: Callable[[], Made], clock: Callable[[], float] = time.perf_counter) -> tuple[float, Made]:
@@ -78,18 +45,25 @@ def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
 
 
 class _Result:
-    """A result that was given, and what stood in some places of it at once."""
+    """An array that was given, and what stood in some places of it at once."""
 
     def __init__(self, array: NDArray[Any], rng: np.random.Generator) -> None:
         self.array = array
         self.places = _spots(array, rng)
-        self.values = array[self.places]
+        self.values = np.array(array[self.places])
 
     def require_unchanged(self) -> None:
         if not _same(self.array[self.places], self.values):
             raise WrongOutputError(
                 "a result changed after its call had returned: it was not complete, or a later call wrote into it"
             )
+
+
+def drawn_part(kernel: Kernel, case: Case, arguments: Arguments, output: Tree, rng: np.random.Generator) -> Tree:
+    """Copy the part of a result that ``rng`` draws: of each array, in their order."""
+    return output._replace(
+        arrays=tuple(np.array(array[kernel.chosen(case, arguments, array.shape, rng)]) for array in output.arrays)
+    )
 
 
 class Watch:
@@ -99,24 +73,38 @@ class Watch:
     ----------
     load : callable
         Imports the implementation; called inside the clock of the first call.
+    kernel : Kernel
     case : Case
-    base : dict
-        Arguments of the case; every call has fresh ones of the same size, see `workloads.fresh`.
+    data : str or None
+        Path of the scan, where the kernel takes one.
     channel : Channel
+    may_share : bool
+        Whether a result may share memory with an input, as that of the reference does.
     """
 
     __slots__ = (
-        "_base", "_case", "_channel", "_clock", "_earlier", "_function", "_instruments", "_later", "_load", "_private",
-        "_processor", "calls_s", "completion_s", "import_s", "kept", "output_bytes", "processor_s", "small",
+        "_base", "_case", "_channel", "_clock", "_data", "_earlier", "_function", "_instruments", "_kernel", "_later",
+        "_load", "_may_share", "_private", "_processor", "calls_s", "completion_s", "import_s", "kept", "output_bytes",
+        "processor_s", "small",
     )  # fmt: skip
 
-    def __init__(self, load: Callable[[], Function], case: Case, base: Arguments, channel: Channel) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Function],
+        kernel: Kernel,
+        case: Case,
+        data: str | None,
+        channel: Channel,
+        may_share: bool = False,
+    ) -> None:
         self._clock, self._processor = time.perf_counter, time.process_time
         self._load = load
         self._function: Function | None = None
-        self._case, self._base, self._channel = case, base, channel
+        self._kernel, self._case, self._data, self._channel = kernel, case, data, channel
+        self._base = kernel.inputs(case, data)
+        self._may_share = may_share
         self._instruments = Instruments()
-        self._earlier: _Result | None = None
+        self._earlier: list[_Result] = []
         self._private = np.random.default_rng()
         self.calls_s: list[float] = []
         self.import_s = 0.0
@@ -127,14 +115,20 @@ class Watch:
         self.completion_s = 0.0
         self.processor_s = 0.0
         # The parts kept: of the first call, and of one of the later ones; call number and what stood there.
-        self.kept: dict[Which, tuple[int, NDArray[Any]]] = {}
+        self.kept: dict[Which, tuple[int, Tree]] = {}
         self._later = 0
+
+    @property
+    def has_small_work(self) -> bool:
+        """Whether the kernel knows a smaller part of the work."""
+        return type(self._kernel).smallest is not Kernel.smallest
 
     def _run(self, arguments: Arguments) -> Any:
         if self._function is None:
             self.import_s, loaded = clocked(self._load, self._clock)
             self._function = loaded
-        return self._function(**arguments)
+        function = self._function
+        return function(**arguments) if isinstance(arguments, dict) else function(*arguments)
 
     def call(self, *, small: bool = False, within: Callable[[Callable[[], Any]], Any] | None = None) -> float:
         """Make one call and time it, from before it starts until its result is complete.
@@ -155,13 +149,13 @@ class Watch:
         """
         # Before there are inputs: a hook of the collector must not meet them outside the clock.
         gc.collect()
-        arguments = workloads.fresh(self._case, self._base, generator(self._channel.draw()))
+        arguments = self._kernel.fresh(self._case, self._base, generator(self._channel.draw()), self._data)
         if small:
             self.small.append(len(self.calls_s))
-            arguments = workloads.smallest(arguments)
-        inputs = [_Result(value, self._private) for value in arguments.values() if isinstance(value, np.ndarray)]
+            arguments = self._kernel.smallest(arguments)
+        inputs = [_Result(value, self._private) for value in arrays_in(arguments).values()]
 
-        def work() -> NDArray[Any]:
+        def work() -> Tree:
             returned = self._run(arguments)
             completed_s, made = clocked(lambda: complete(returned), self._clock)
             self.completion_s = completed_s
@@ -172,39 +166,39 @@ class Watch:
         taken, output = clocked(work if within is None else lambda: within(work), self._clock)
         self.processor_s += self._processor() - busy
         self._channel.end()
-        result = _Result(output, self._private)
+        results = [_Result(array, self._private) for array in output.arrays]
         self.calls_s.append(taken)
         self.output_bytes = output.nbytes
-        self._check(result, inputs)
-        self._keep(arguments, result.array, self._channel.draw(), small)
+        self._check(results, inputs)
+        self._keep(arguments, output, self._channel.draw(), small)
         return taken
 
-    def _check(self, result: _Result, inputs: list[_Result]) -> None:
+    def _check(self, results: list[_Result], inputs: list[_Result]) -> None:
         """Hold the result against the inputs and the result before it."""
         self._instruments.require_unchanged()
         for given in inputs:
-            if np.may_share_memory(result.array, given.array):
+            if not self._may_share and any(np.may_share_memory(result.array, given.array) for result in results):
                 raise WrongOutputError("a result must not share memory with an input")
             if not _same(given.array[given.places], given.values):
                 raise WrongOutputError("a call must not change its inputs")
-        if self._earlier is not None:
-            if np.may_share_memory(result.array, self._earlier.array):
+        for earlier in self._earlier:
+            if any(np.may_share_memory(result.array, earlier.array) for result in results):
                 raise WrongOutputError("a result must not share memory with that of an earlier call")
-            self._earlier.require_unchanged()
-        self._earlier = result
+            earlier.require_unchanged()
+        self._earlier = results
 
-    def _keep(self, arguments: Arguments, output: NDArray[Any], choice: str, small: bool) -> None:
+    def _keep(self, arguments: Arguments, output: Tree, choice: str, small: bool) -> None:
         """Keep a part of the first result, and of one of the later ones, each as likely as the other."""
-        if small or not self._case.batch:
+        if small or self._case.work <= 0:
             return
         rng = generator(choice)
         number = len(self.calls_s) - 1
         if number == 0:
-            self.kept["first"] = number, workloads.part(self._case, arguments, output, rng)
+            self.kept["first"] = number, drawn_part(self._kernel, self._case, arguments, output, rng)
             return
         self._later += 1
         if rng.random() < 1.0 / self._later:
-            self.kept["later"] = number, workloads.part(self._case, arguments, output, rng)
+            self.kept["later"] = number, drawn_part(self._kernel, self._case, arguments, output, rng)
 
     def finish(self) -> None:
         """Look at the last result once more, and let it go.
@@ -216,6 +210,6 @@ class Watch:
         """
         if type(self) is not Watch:
             raise TamperedError("the implementation replaced what it is measured with: the object that makes its calls")
-        if self._earlier is not None:
-            self._earlier.require_unchanged()
-        self._earlier = None
+        for earlier in self._earlier:
+            earlier.require_unchanged()
+        self._earlier = []

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from validation.child.channel import Channel, Mark
-from validation.contract.records import Record
+from validation.contract.base import Record
 from validation.contract.tasks import ErrorReply, Task
 from validation.machine import surroundings
 from validation.machine.residents import Resident
@@ -83,8 +83,7 @@ def work(request: Request, channel: Channel) -> None:
     """Execute the task of a request in this process."""
     task = request.task
     surroundings.move_into(Path(request.folder))
-    if task.ptycho_path is not None:
-        sys.path.insert(0, task.ptycho_path)
+    sys.path[:0] = task.paths
     if task.memory_limit_bytes is not None:
         limit_memory(task.memory_limit_bytes)
     try:

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 import distributed
 import yaml
 
-from validation.cluster.worker import RESOURCE, Greeting, Sources, Station, greet
+from validation.cluster.sources import Sources
+from validation.cluster.worker import RESOURCE, Greeting, Station, greet
 from validation.contract.errors import InstrumentError, UsageError
-from validation.run.declaration import ClusterOptions
+from validation.run.options import ClusterOptions
+from validation.run.provenance import Sources as Judged
 
 CONNECT_TIMEOUT_S = 30.0
 # A look at the workers that cannot be right is followed by another, this many times in all.
@@ -120,13 +122,17 @@ class Workers:
         if idle:
             yield f"{idle} of {len(offers)} workers do not offer the resource {RESOURCE}=1 and take no cases"
 
-    def greet(self, sources: Sources | None, threads: int | None, wanted: str | None = None) -> list[Greeting]:
+    def greet(
+        self, sources: Sources | None, judged: Judged, threads: int | None, wanted: str | None = None
+    ) -> list[Greeting]:
         """Wait for workers that measure, and ask each who it is.
 
         Parameters
         ----------
         sources : dict of str to bytes, optional
             Files of the checkout to measure.
+        judged : validation.run.provenance.Sources
+            What is judged.
         threads : int, optional
             Threads of the kernels.
         wanted : str, optional
@@ -155,10 +161,10 @@ class Workers:
             strangers = [address for address in ready if address not in known]
             answers: dict[str, Any] = {}
             if strangers:
-                answers = self.client.run(greet, sources, threads, workers=strangers, on_error="return")
+                answers = self.client.run(greet, sources, judged, threads, workers=strangers, on_error="return")
             for address, answer in answers.items():
                 if isinstance(answer, ImportError):
-                    raise UsageError(f"worker {address} must have this harness and ptycho installed, but: {answer}")
+                    raise UsageError(f"worker {address} must have this harness and its package installed: {answer}")
                 if isinstance(answer, UsageError):
                     raise UsageError(f"worker {address}: {answer}")
                 if isinstance(answer, Greeting):  # others were lost meanwhile

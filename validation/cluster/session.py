@@ -20,74 +20,28 @@ import distributed
 import msgspec
 
 from validation.cluster.connection import Workers, connect
-from validation.cluster.worker import Done, Greeting, Outfit, Sources, Station, check_scan, work
+from validation.cluster.machines import describe_workers, home_of
+from validation.cluster.sources import Sources, read_sources
+from validation.cluster.worker import Done, Greeting, Outfit, Station, check_scan, work
 from validation.contract import errors
 from validation.contract.errors import CommandError, InstrumentError, UsageError
-from validation.contract.records import (
-    SCHEMA_VERSION,
-    CalibrationResult,
-    CaseResult,
-    Failure,
-    Manifest,
-    ProbeResult,
-    ResultLine,
-)
+from validation.contract.lines import CalibrationResult, CaseResult, PropertyResult, ResultLine
+from validation.contract.manifest import SCHEMA_VERSION, Manifest
+from validation.contract.measurements import Failure
 from validation.machine import limits
-from validation.plan.items import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
-from validation.run import declaration, provenance, results
+from validation.measure.instruments import misreadings
+from validation.plan.items import CaseItem, Item, MutantItem, PropertyItem, SuiteItem
+from validation.run import declaration, results
+from validation.run.options import Options
 from validation.run.progress import Progress
-from validation.run.session import check_folder, misreadings, set_torn_line_aside
+from validation.run.session import check_folder, set_torn_line_aside
 from validation.run.summary import Summary, line_passed, summarise
 from validation.subject import scans
-from validation.subject.suite import find_suite
 
 # How often new and lost workers are looked for.
 POLL_S = 1.0
 # How often an item may lose its worker, however that leaves. Dask counts only those that die, and stops earlier.
 MOST_MOVES = 20
-
-
-def read_sources(ptycho: str | None) -> Sources | None:
-    """Read the checkout to measure, for workers that do not have it; ``None`` for the installed package."""
-    if ptycho is None:
-        return None
-    package = provenance.find_ptycho(ptycho)
-    checkout = package.parent
-    found = [checkout / "pyproject.toml", *package.rglob("*")]
-    if find_suite(ptycho) is not None:
-        found += [*(checkout / "tests").glob("*.py"), *(checkout / "tests" / "ptycho").rglob("*")]
-    return {
-        path.relative_to(checkout).as_posix(): path.read_bytes()
-        for path in found
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-
-
-def home_of(greetings: list[Greeting], wanted: str | None) -> Greeting:
-    """Choose the worker whose machine class the run is declared on: the wanted one, or that of most workers."""
-    classes = collections.Counter(greeting.origin.machine.fingerprint for greeting in greetings)
-    chosen = wanted if wanted in classes else min(classes, key=lambda name: (-classes[name], name))
-    return next(greeting for greeting in greetings if greeting.origin.machine.fingerprint == chosen)
-
-
-def describe_workers(greetings: list[Greeting]) -> Iterator[str]:
-    """Say which machine classes there are, and who disturbs whom."""
-    classes = collections.Counter(
-        (greeting.origin.machine.fingerprint, greeting.origin.machine.cpu_model) for greeting in greetings
-    )
-    shown = "; ".join(f"{count} of class {name} ({model})" for (name, model), count in sorted(classes.items()))
-    yield f"cluster: {len(greetings)} workers that measure: {shown}"
-    if len(classes) > 1:
-        yield (
-            "a verdict is formed for one machine class at a time and counts the cases measured there: "
-            "python -m reports gate DIR --machine CLASS"
-        )
-    for host, count in sorted(collections.Counter(greeting.host for greeting in greetings).items()):
-        if count > 1:
-            yield (
-                f"{count} workers share {host} and disturb each other's times (contended replicates are repeated and "
-                "counted); for a verdict on speed give each worker a machine"
-            )
 
 
 def require_read_right(line: CalibrationResult) -> None:
@@ -121,8 +75,8 @@ class _ClusterRun:
         return self.folder.manifest.provenance.machine.fingerprint
 
     def go(self, items: tuple[Item, ...]) -> None:
-        """Do what is not done yet: cases, probes and suite on all workers, then the mutants on one."""
-        done = {results.key_of(line): line for line in self.folder.lines()}
+        """Do what is not done yet: cases, properties and suite on all workers, then the mutants on one."""
+        done = {line.key: line for line in self.folder.lines()}
         todo = [item for item in items if item.key not in done]
         self.progress.begin(self.folder.manifest, len(items), len(items) - len(todo))
         for line in done.values():
@@ -256,9 +210,9 @@ class _ClusterRun:
                     failure=Failure(reason="worker_lost", message=message, arm=item.candidate),
                     **head,
                 )
-            elif isinstance(item, ProbeItem):
-                yield ProbeResult(
-                    probe=item.probe,
+            elif isinstance(item, PropertyItem):
+                yield PropertyResult(
+                    name=item.name,
                     case_id=item.case.case_id,
                     candidate=item.candidate,
                     passed=False,
@@ -296,15 +250,15 @@ def _declared_on(declared: declaration.Declaration, home: Greeting) -> declarati
     mine, theirs = declared.manifest.provenance, home.origin
     origin = msgspec.structs.replace(mine, machine=theirs.machine, versions=theirs.versions, threads=theirs.threads)
     manifest = msgspec.structs.replace(declared.manifest, provenance=origin)
-    return msgspec.structs.replace(declared, manifest=manifest)
+    return declared._replace(manifest=manifest)
 
 
-def _outfit(
-    options: declaration.Options, manifest: Manifest, sources: Sources | None, items: tuple[Item, ...]
-) -> Outfit:
+def _outfit(options: Options, declared: declaration.Declaration, manifest: Manifest, sources: Sources | None) -> Outfit:
     local = options.cluster.local_workers if options.cluster else None
-    with tempfile.TemporaryDirectory(prefix="validation-") as folder:
-        scan = Path(scans.materialise(options.data, Path(folder), options.reading)).read_bytes()
+    scan = None
+    if manifest.scan is not None:
+        with tempfile.TemporaryDirectory(prefix="validation-") as folder:
+            scan = Path(scans.materialise(options.data, Path(folder), options.reading)).read_bytes()
     return Outfit(
         manifest=manifest,
         scan=scan,
@@ -314,13 +268,14 @@ def _outfit(
         memory_limit_bytes=options.memory_limit_bytes,
         neighbours=local or 1,
         timeout_s=options.timeout_s,
-        needs_suite=any(isinstance(item, SuiteItem) for item in items),
+        needs_suite=any(isinstance(item, SuiteItem) for item in declared.items),
         ignore_interrupts=local is not None,
         keep_env=options.keep_env,
+        judged=declared.sources,
     )
 
 
-def threads_of(options: declaration.Options) -> int | None:
+def threads_of(options: Options) -> int | None:
     """Threads of the kernels: as given; on local workers their share of the cores; else all cores of a worker."""
     local = options.cluster.local_workers if options.cluster else None
     if options.threads is None and local is not None:
@@ -328,7 +283,7 @@ def threads_of(options: declaration.Options) -> int | None:
     return options.threads
 
 
-def run_on_cluster(options: declaration.Options, progress: Progress) -> Summary:
+def run_on_cluster(options: Options, progress: Progress) -> Summary:
     """Run a sweep on a cluster, or continue one there.
 
     Raises
@@ -346,18 +301,18 @@ def run_on_cluster(options: declaration.Options, progress: Progress) -> Summary:
     out = Path(options.out)
     check_folder(options)
     declared = declaration.declare(options)
-    sources = read_sources(options.ptycho)
+    sources = read_sources(options.package)
     continued = results.RunFolder.open(out) if options.resume else None
     wanted = continued.manifest.provenance.machine.fingerprint if continued else None
     progress.step(f"waiting for workers, at most {options.cluster.worker_wait_s:g} s")
     with connect(options.cluster) as workers:
-        greetings = workers.greet(sources, threads_of(options), wanted)
+        greetings = workers.greet(sources, declared.sources, threads_of(options), wanted)
         declared = _declared_on(declared, home_of(greetings, wanted))
         folder = declaration.open_to_continue(out, declared.manifest) if options.resume else None
         manifest = declared.manifest if folder is None else folder.manifest
         for told in (*workers.notes(), *describe_workers(greetings)):
             progress.note(told)
-        workers.station(Station(_outfit(options, manifest, sources, declared.items)))
+        workers.station(Station(_outfit(options, declared, manifest, sources)))
         if folder is None:
             progress.step("reading the scan")
             raise_refusal(workers.result_of(check_scan, manifest.run_id))

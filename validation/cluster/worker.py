@@ -21,33 +21,39 @@ from typing import Any
 import msgspec
 from distributed import WorkerPlugin, get_worker
 
+from validation.cluster.sources import Sources, lay_out
+from validation.contract.base import Record
 from validation.contract.errors import CommandError, UsageError
-from validation.contract.records import SCHEMA_VERSION, CalibrationResult, Manifest, Provenance, Record, ResultLine
+from validation.contract.lines import CalibrationResult, ResultLine
+from validation.contract.manifest import SCHEMA_VERSION, Manifest, Provenance
+from validation.gallery.lines import mutant_lines
+from validation.kernels.registry import Kernels
 from validation.machine import limits
 from validation.machine.surroundings import settings_on_record
 from validation.measure import lines
 from validation.measure.bench import Bench
+from validation.measure.instruments import read_instruments
 from validation.measure.runner import LocalExecutor, Mode
-from validation.plan.items import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
+from validation.plan.items import CaseItem, Item, MutantItem, PropertyItem, SuiteItem
 from validation.run import provenance
-from validation.run.declaration import now
+from validation.run.declaration import arm_paths, now, seeded
 from validation.run.summary import line_passed
 from validation.subject.suite import find_suite
 
 RESOURCE = "measure"
-Sources = dict[str, bytes]
 
 
 class Outfit(Record, frozen=True, kw_only=True):
     """What every worker of a run needs.
 
-    ``scan`` is the content of the scan as children read it, ``sources`` the files of the checkout to measure
-    (``None``: what is installed on the worker). ``threads`` and ``memory_limit_bytes`` are ``None`` where
-    the worker decides; ``neighbours`` is the number of workers that share its memory.
+    ``scan`` is the content of the scan as children read it (``None``: no kernel takes one), ``judged`` says what is
+    judged, ``sources`` holds the files of the checkout to measure (``None``: what is installed on the worker).
+    ``threads`` and ``memory_limit_bytes`` are ``None`` where the worker decides; ``neighbours`` is the number of
+    workers that share its memory.
     """
 
     manifest: Manifest
-    scan: bytes
+    scan: bytes | None
     sources: Sources | None
     start: Mode
     threads: int | None
@@ -57,6 +63,7 @@ class Outfit(Record, frozen=True, kw_only=True):
     needs_suite: bool
     ignore_interrupts: bool
     keep_env: tuple[str, ...] = ()
+    judged: provenance.Sources = provenance.Sources()
 
 
 class Greeting(Record, frozen=True, kw_only=True):
@@ -82,29 +89,12 @@ class Done(Record, frozen=True, kw_only=True):
     worker: str | int = ""
 
 
-def lay_out(sources: Sources, folder: Path) -> str:
-    """Write the files of a checkout, and give its folder.
-
-    Raises
-    ------
-    UsageError
-        If a name leads out of the folder.
-    """
-    for name, content in sources.items():
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise UsageError(f"a source must stay inside its checkout, got {name!r}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return str(folder)
-
-
-def greet(sources: Sources | None, threads: int | None) -> Greeting:
+def greet(sources: Sources | None, judged: provenance.Sources, threads: int | None) -> Greeting:
     """Describe this worker: its machine, versions, and the kernel that it would measure."""
     environment = settings_on_record(threads or limits.usable_cores())
     with tempfile.TemporaryDirectory(prefix="validation-") as folder:
         path = None if sources is None else lay_out(sources, Path(folder))
-        origin = provenance.describe(path, environment)
+        origin = provenance.describe(msgspec.structs.replace(judged, package=path), environment)
     return Greeting(origin=origin, host=socket.gethostname())
 
 
@@ -123,7 +113,7 @@ def refusal(mine: Greeting, outfit: Outfit, suite_found: bool) -> str | None:
             )
     if outfit.needs_suite and not suite_found:
         return (
-            f"a worker on {mine.host} must have ptycho as a checkout with tests/ptycho, because the sweep runs the "
+            f"a worker on {mine.host} must have the package as a checkout with its tests, because the sweep runs the "
             "test suite, but found none; install it from a checkout there, or run a sweep without it"
         )
     return None
@@ -173,17 +163,16 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         if self._scratch is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="validation-")
         folder = Path(self._scratch.name)
-        ptycho_path = None if outfit.sources is None else lay_out(outfit.sources, folder / "checkout")
-        found = hashlib.sha256(outfit.scan).hexdigest()
-        if found != manifest.scan.read_sha256:
-            raise UsageError(f"the scan must have the SHA-256 {manifest.scan.read_sha256}, got {found}; start again")
-        (folder / "scan.npz").write_bytes(outfit.scan)
+        package = None if outfit.sources is None else lay_out(outfit.sources, folder / "checkout")
+        scan_path = self._lay_out_scan(folder)
+        kernels = Kernels.of(card.source for card in manifest.kernels)
+        self.judged = msgspec.structs.replace(outfit.judged, package=package)
         threads = outfit.threads or limits.usable_cores()
         mine = Greeting(
-            origin=provenance.describe(ptycho_path, settings_on_record(threads, outfit.keep_env)),
+            origin=provenance.describe(self.judged, settings_on_record(threads, outfit.keep_env)),
             host=socket.gethostname(),
         )
-        refused = refusal(mine, outfit, find_suite(ptycho_path) is not None)
+        refused = refusal(mine, outfit, not outfit.needs_suite or find_suite(package) is not None)
         if refused is not None:
             raise UsageError(refused)
         # Commit and path are those of the run: the digest says that the sources are the same.
@@ -199,16 +188,31 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
             threads=threads,
             memory_limit_bytes=self.memory_limit_bytes,
             keep_env=outfit.keep_env,
+            preload=kernels.preload,
         )
         self._bench = Bench(
             self._executor,
-            scan_path=str(folder / "scan.npz"),
-            ptycho_path=ptycho_path,
+            kernels=kernels,
+            scan_path=scan_path,
+            package=package,
+            arm_paths=arm_paths(manifest),
             protocol=manifest.protocol,
+            judged=manifest.judged,
             scratch=folder,
             timeout_s=outfit.timeout_s,
         )
         return self._bench
+
+    def _lay_out_scan(self, folder: Path) -> str | None:
+        """Write the scan where children read it."""
+        scan, content = self.outfit.manifest.scan, self.outfit.scan
+        if scan is None or content is None:
+            return None
+        found = hashlib.sha256(content).hexdigest()
+        if found != scan.read_sha256:
+            raise UsageError(f"the scan must have the SHA-256 {scan.read_sha256}, got {found}; start again")
+        (folder / "scan.npz").write_bytes(content)
+        return str(folder / "scan.npz")
 
     def head(self) -> dict[str, Any]:
         """Give the fields that every line has; the machine is this worker's."""
@@ -219,11 +223,11 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
         """Read the instruments, once more where the first reading fails."""
         bench = self.open()
         head = self.head()
-        line = CalibrationResult(checks=lines.read_instruments(bench), **head)
+        line = CalibrationResult(checks=read_instruments(bench, seeded(self.outfit.manifest)), **head)
         if line_passed(line):
             return line
         head = self.head()
-        return CalibrationResult(checks=lines.read_instruments(bench), **head)
+        return CalibrationResult(checks=read_instruments(bench, seeded(self.outfit.manifest)), **head)
 
     def do(self, items: tuple[Item, ...], calibrated: tuple[str, ...]) -> Done:
         """Do items of the plan, after a calibration where this machine class has none on record.
@@ -243,17 +247,17 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
                 mutants = tuple(item.mutant for item in items if isinstance(item, MutantItem))
                 if mutants:
                     done = self._mutants(bench, mutants, calibration)
-                    provenance.check_unchanged(bench.ptycho_path, self.origin)
+                    provenance.check_unchanged(self.judged, self.origin)
                     return done
                 found = tuple(line for item in items if (line := self._line(bench, item)) is not None)
-                provenance.check_unchanged(bench.ptycho_path, self.origin)
+                provenance.check_unchanged(self.judged, self.origin)
                 return Done(calibration=calibration, lines=found)
             except CommandError as error:
                 return Done(refused=(type(error).__name__, str(error)))
 
     def _line(self, bench: Bench, item: Item) -> ResultLine | None:
-        if isinstance(item, ProbeItem):
-            return lines.probe_line(bench, item, self.head())
+        if isinstance(item, PropertyItem):
+            return lines.property_line(bench, item, self.head())
         if isinstance(item, SuiteItem):
             return lines.suite_line(bench, item, self.head())
         if not isinstance(item, CaseItem):
@@ -266,7 +270,7 @@ class Station(WorkerPlugin):  # type: ignore[misc]  # distributed is not typed
     def _mutants(self, bench: Bench, names: tuple[str, ...], calibration: CalibrationResult | None) -> Done:
         folder = bench.scratch / "mutants"
         manifest = msgspec.structs.replace(self.outfit.manifest, provenance=self.origin)
-        found, note = lines.mutant_lines(bench, manifest, folder, names, self.head)
+        found, note = mutant_lines(bench, manifest, folder, names, self.head)
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
             archive.add(folder, arcname="mutants")
@@ -287,13 +291,15 @@ def work(run_id: str, items: tuple[Item, ...], calibrated: tuple[str, ...]) -> D
 
 def check_scan(run_id: str) -> Done:
     """Read and check the scan in a child of this worker: the Dask task before a run has a folder."""
-    from validation.run.session import read_scan
+    from validation.measure.instruments import read_scan
 
     station: Station = get_worker().plugins[station_name(run_id)]
     try:
         bench = station.open()
         scan = station.outfit.manifest.scan
-        found = read_scan(bench.executor, bench.scan_path, scan.path, bench.ptycho_path)
+        if scan is None or bench.scan_path is None:
+            return Done()
+        found = read_scan(bench.executor, bench.scan_path, scan.path, bench.paths)
     except CommandError as error:
         return Done(refused=(type(error).__name__, str(error)))
     if found.sha256 != scan.read_sha256:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-# What decoding raises where bytes are not of the schema.
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# What decoding raises where bytes are not of the schema; all but the first three where an older one was to be lifted.
+UNDECODABLE = (
+    msgspec.MsgspecError, UnicodeDecodeError, RecursionError,
+    KeyError, TypeError, AttributeError, ValueError, OverflowError,
+)  # fmt: skip
 
 
 class CommandError(Exception):

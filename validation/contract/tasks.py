@@ -12,40 +12,42 @@ from __future__ import annotations
 
 from typing import Literal
 
-from validation.contract.records import (
-    ArmMemory,
-    ArmTiming,
-    CalibrationCheck,
-    Case,
-    Protocol,
-    Record,
-    Scan,
-    Timeline,
-)
+from validation.contract.base import Record
+from validation.contract.cards import KernelSource
+from validation.contract.cases import Case, Protocol
+from validation.contract.lines import CalibrationCheck
+from validation.contract.manifest import Scan
+from validation.contract.measurements import ArmMemory, ArmTiming, Timeline
 
-Action = Literal["scan", "output", "time", "copy", "memory", "timeline", "calibrate", "probe"]
+Action = Literal["scan", "output", "outputs", "time", "copy", "memory", "timeline", "calibrate", "property"]
 
 
 class Task(Record, frozen=True, kw_only=True):
     """One action on one implementation of one case.
 
-    ``scan_path`` is the .npz whose object and positions feed the workload (the parent makes the
-    built-in scan as a file, too); ``output_path`` is where ``output`` leaves its .npy, and where ``time`` and
-    ``memory`` leave the parts of results that they kept; ``ptycho_path``
-    is the folder that holds the ``ptycho`` package to measure (``None``: the installed one). With ``entropy`` the
-    inputs of ``output`` are those of a timed or metered call that had it; else those of the case and its seed.
+    ``sources`` say where the kernels are. ``scan_path`` is the .npz whose object and positions feed the inputs
+    (``None``: no kernel takes one); ``output_path`` is where ``output`` leaves the result, and where ``time`` and
+    ``memory`` leave the parts of results that they kept; ``paths`` are folders that come first where modules are looked
+    for. With ``entropy`` the inputs of ``output`` are those of a timed or metered call that had it; else those of the
+    case and its seed. ``outputs`` leaves the results of several calls, one for each of ``entropies``. ``copy_bytes`` is
+    the size of what ``copy`` copies. ``may_share`` allows a result that shares memory with an input, as that of the
+    reference does.
     """
 
     action: Action
-    scan_path: str
+    sources: tuple[KernelSource, ...] = ()
+    scan_path: str | None = None
     case: Case | None = None
     implementation: str | None = None
     output_path: str | None = None
-    ptycho_path: str | None = None
+    paths: tuple[str, ...] = ()
     protocol: Protocol | None = None
-    probe: str | None = None
+    property: str | None = None
     memory_limit_bytes: int | None = None
     entropy: str | None = None
+    entropies: tuple[str, ...] = ()
+    copy_bytes: int = 0
+    may_share: bool = False
 
 
 Which = Literal["first", "later"]
@@ -71,16 +73,20 @@ class Calls(Record, frozen=True, kw_only=True):
 
 
 class ScanReply(Record, tag_field="action", tag="scan", frozen=True, kw_only=True):
-    """The scan was read and checked by ``ptycho.raw_data.RawData.from_npz``."""
+    """The scan was read and checked by the package's own reader."""
 
     scan: Scan
 
 
 class OutputReply(Record, tag_field="action", tag="output", frozen=True, kw_only=True):
-    """The output was saved to ``output_path``; ``call_s`` is the time of the first call."""
+    """The output was saved to ``output_path``; ``call_s`` is the time of the first call.
+
+    ``shares`` says whether the result shares memory with an input.
+    """
 
     output_path: str
     call_s: float
+    shares: bool = False
 
 
 class TimeReply(Record, tag_field="action", tag="time", frozen=True, kw_only=True):
@@ -88,6 +94,7 @@ class TimeReply(Record, tag_field="action", tag="time", frozen=True, kw_only=Tru
 
     timing: ArmTiming
     calls: Calls
+    output_bytes: int
     measured_s: float = 0.0
 
 
@@ -133,8 +140,8 @@ class CalibrateReply(Record, tag_field="action", tag="calibrate", frozen=True, k
     held_s: tuple[float, float] = (0.0, 0.0)
 
 
-class ProbeReply(Record, tag_field="action", tag="probe", frozen=True, kw_only=True):
-    """Whether the probed property holds, and the figure that says so."""
+class PropertyReply(Record, tag_field="action", tag="property", frozen=True, kw_only=True):
+    """Whether the property holds, and the figure that says so."""
 
     passed: bool
     figure: float | None
@@ -162,6 +169,6 @@ Reply = (
     | MemoryReply
     | TimelineReply
     | CalibrateReply
-    | ProbeReply
+    | PropertyReply
     | ErrorReply
 )

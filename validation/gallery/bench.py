@@ -7,37 +7,35 @@ import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
-import numpy as np
 
 from validation.child.calibration import check
 from validation.child.memory import joint_meter
-from validation.contract.mutant import Mutant
-from validation.contract.records import (
+from validation.contract.cases import Case, Protocol
+from validation.contract.kernel import Kernel
+from validation.contract.lines import CalibrationCheck
+from validation.contract.manifest import Provenance
+from validation.contract.measurements import (
     ArmMemory,
     ArmTiming,
     Audit,
-    CalibrationCheck,
-    Case,
     Comparison,
     Equivalence,
     Failure,
     Memory,
     MemoryPair,
-    Protocol,
-    Provenance,
     Timing,
 )
-from validation.contract.tasks import CalibrateReply, CopyReply, OutputReply, ProbeReply, Task
-from validation.kernels.patches.mutants import MUTANTS
+from validation.contract.mutant import Exhibition, Mutant
+from validation.contract.tasks import CalibrateReply, CopyReply, OutputReply, PropertyReply, Task
 from validation.measure.arms import metered, timed
-from validation.measure.bench import Bench, CaseFailed
-from validation.outputs.compare import ATOL, compare
-from validation.outputs.output import Output
-from validation.plan.sweeps import make_case
-from validation.run.provenance import find_ptycho
+from validation.measure.bench import ORACLE, REFERENCE, Bench, CaseFailed
+from validation.outputs.compare import compare
+from validation.outputs.saved import Output
+from validation.outputs.tree import Tree
+from validation.subject import package
 from validation.subject.broken_checkout import break_checkout
 from validation.subject.suite import SuiteOutcome, run_suite
 
@@ -47,24 +45,8 @@ ONCE = msgspec.structs.replace(PROTOCOL, samples=3, min_sample_s=0.0)
 HANG_TIMEOUT_S = 3.0
 # What a child of the memory hog may take above its start.
 HOG_LIMIT_BYTES = 600 * 2**20
-# More than 200 patches (D8), peaks above 20 MB (the meter), positions on every edge (D7).
-MAIN = make_case("patch_extraction", N=96, gridsize=2, batch=51, shape=(40, 52), pattern="border")
-# Planned and never measured, for the mutant that leaves a case out.
-NEVER_RUN = make_case("patch_extraction", N=96, gridsize=2, batch=5, shape=(40, 52), pattern="border")
-# A small result, so that standards and cheats that give it last what their name says and no longer.
-CLOCK = make_case("patch_extraction", N=16, gridsize=1, batch=20, shape=(40, 52), pattern="border")
-# A large object and few patches: translating all of it is what costs.
-SLOW = make_case("patch_extraction", N=32, gridsize=1, batch=12, shape=(300, 400), pattern="interior")
-PROBED = make_case("patch_extraction", N=16, gridsize=2, batch=10, shape=(61, 83), pattern="fermat")
-# Overlapping patches, their number no multiple of a power of two.
-PLACED = make_case("reassembly", N=16, gridsize=1, batch=210, shape=(61, 83), pattern="fermat", M=10)
-PLACED_PROBED = make_case("reassembly", N=16, gridsize=1, batch=30, shape=(61, 83), pattern="fermat", M=10)
-# As many patches as the promise for reassembly begins at.
-PLACED_PROMISED = make_case("reassembly", N=16, gridsize=1, batch=500, shape=(61, 83), pattern="fermat", M=10)
 
-_MAY_FAIL = frozenset(mutant.name for mutant in MUTANTS)
-
-ReplyOf = TypeVar("ReplyOf", CalibrateReply, ProbeReply)
+ReplyOf = TypeVar("ReplyOf", CalibrateReply, PropertyReply)
 Made = TypeVar("Made")
 
 
@@ -80,26 +62,31 @@ def rounds(count: int, arms: Iterable[str], purpose: str) -> list[list[str]]:
 
 
 class GalleryBench:
-    """The measurements of a gallery; each is made once and shared.
+    """The measurements of the gallery of a kernel; each is made once and shared.
 
     Parameters
     ----------
     bench : Bench
         Its executor runs the children, its scratch folder takes the outputs.
+    kernel : Kernel
+    shown : Exhibition
+        The cases of its mutants.
     candidate : str
         The true candidate.
     """
 
-    def __init__(self, bench: Bench, candidate: str) -> None:
+    def __init__(self, bench: Bench, kernel: Kernel, shown: Exhibition, candidate: str) -> None:
         self.bench = bench
+        self.kernel = kernel
+        self.shown = shown
         self.candidate = candidate
+        self._may_fail = frozenset(mutant.name for mutant in kernel.mutants)
         self._outputs: dict[tuple[str, str], Output] = {}
         # Mutants that gave no times or peaks, and why.
         self.refused: dict[str, Failure] = {}
 
     def ask(self, expected: type[ReplyOf], task: Task) -> ReplyOf:
         """Run a task and insist on the kind of reply that belongs to it."""
-        task = msgspec.structs.replace(task, ptycho_path=self.bench.ptycho_path)
         answer = self.bench.executor.run(task, self.bench.timeout_s)
         if answer.failure is not None:
             raise CaseFailed(answer.failure)
@@ -107,19 +94,22 @@ class GalleryBench:
             raise CaseFailed(Failure(reason="wrong_output", message=str(answer.reply), arm=task.implementation))
         return answer.reply
 
-    def output(self, case: Case, name: str) -> np.ndarray[Any, Any]:
+    def output(self, case: Case, name: str) -> Tree:
         """Give the output of an implementation; made once."""
         key = (case.case_id, name)
         if key not in self._outputs:
             path = self.bench.scratch / secrets.token_hex(8)
             self.bench.ask("output", OutputReply, case=case, implementation=name, output_path=str(path))
             self._outputs[key] = Output(path)
-        return self._outputs[key].values
+        return self._outputs[key].tree
 
-    def equivalence(self, case: Case, name: str, *, atol: float = ATOL, reference: str = "reference") -> Equivalence:
+    def equivalence(
+        self, case: Case, name: str, *, atol: float | None = None, reference: str = REFERENCE
+    ) -> Equivalence:
         """Compare an implementation, what stands for the reference, and the oracle, pairwise."""
         self.bench.step(f"output of {name}")
-        arms = {"oracle": "oracle", "reference": reference, name: name}
+        arms = {ORACLE: ORACLE, REFERENCE: reference, name: name}
+        allowed = self.kernel.atol if atol is None else atol
 
         def comparison(expected: str, actual: str, tolerance: float) -> Comparison:
             return compare(
@@ -128,12 +118,15 @@ class GalleryBench:
                 expected_name=expected,
                 actual_name=actual,
                 atol=tolerance,
+                rtol=self.kernel.rtol,
+                scale=self.kernel.scale(case, self.bench.scan_path),
             )
 
+        with_oracle = self.kernel.oracle is not None
         return Equivalence(
-            candidate_vs_oracle=comparison("oracle", name, atol),
-            candidate_vs_reference=comparison("reference", name, atol),
-            reference_vs_oracle=comparison("oracle", "reference", ATOL),
+            candidate_vs_oracle=comparison(ORACLE, name, allowed) if with_oracle else None,
+            candidate_vs_reference=comparison(REFERENCE, name, allowed),
+            reference_vs_oracle=comparison(ORACLE, REFERENCE, self.kernel.atol) if with_oracle else None,
         )
 
     def _arm(self, name: str, measure: Callable[[], Made]) -> Made | None:
@@ -143,7 +136,7 @@ class GalleryBench:
         try:
             return measure()
         except CaseFailed as found:
-            if name not in _MAY_FAIL:
+            if name not in self._may_fail:
                 raise
             self.refused[name] = found.failure
             return None
@@ -169,7 +162,8 @@ class GalleryBench:
                     found = self._arm(name, partial(timed, self.bench, case, name))
                     if found is not None:
                         arms[name].append(found[0])
-        copies, _ = self.bench.ask("copy", CopyReply, case=case, protocol=PROTOCOL)
+        size = self.kernel.output_bytes(case) or self.output(case, REFERENCE).nbytes
+        copies, _ = self.bench.ask("copy", CopyReply, copy_bytes=size, protocol=PROTOCOL)
         return {
             name: Timing(
                 references=tuple(arms[reference]),
@@ -212,16 +206,17 @@ class GalleryBench:
             if name not in self.refused
         }
 
-    def probe(self, case: Case, name: str, probe: str) -> ProbeReply:
-        """Run a probe."""
-        self.bench.step(f"probe {probe} of {name}")
-        task = Task(action="probe", scan_path=self.bench.scan_path, case=case, implementation=name, probe=probe)
-        return self.ask(ProbeReply, task)
+    def property(self, case: Case, name: str, checked: str) -> PropertyReply:
+        """Check a property."""
+        self.bench.step(f"property {checked} of {name}")
+        may_share = self.bench.may_share(case)
+        task = self.bench.task("property", case=case, implementation=name, property=checked, may_share=may_share)
+        return self.ask(PropertyReply, task)
 
     def readings(self, meter: str, true: tuple[CalibrationCheck, ...]) -> tuple[CalibrationCheck, ...]:
         """Let another meter read the known blocks of memory, and put its readings into a calibration."""
         self.bench.step(f"calibration of {meter}")
-        read = iter(self.output(MAIN, meter).tolist())
+        read = iter(self.output(self.shown.main, meter).array.tolist())
         return tuple(
             check(found.instrument, found.expected, next(read), found.limit, found.unit, meter)
             if found.instrument.startswith("memory")
@@ -232,7 +227,7 @@ class GalleryBench:
     def suites(self, origin: Provenance) -> tuple[tuple[Literal["off", "on"], SuiteOutcome], ...]:
         """Run the test suite of a checkout whose batched path was broken, with the flag off and on."""
         self.bench.step("test suite of a broken checkout")
-        checkout = break_checkout(find_ptycho(self.bench.ptycho_path), self.bench.scratch / "broken")
+        checkout = break_checkout(package.find(self.bench.package), self.bench.scratch / "broken")
         flags: tuple[Literal["off", "on"], ...] = ("off", "on")
         with ThreadPoolExecutor(max_workers=2) as pool:
             found = pool.map(lambda flag: run_suite(checkout, flag, origin.threads, self.bench.timeout_s), flags)
@@ -254,11 +249,9 @@ class GalleryBench:
         """Let a mutant fail in a child of its own, and give what the runner made of it."""
         self.bench.step(f"failure of {mutant.name}")
         hog = mutant.expected_criterion == "memory"
-        task = Task(
-            action="memory" if hog else "time",
-            scan_path=self.bench.scan_path,
-            ptycho_path=self.bench.ptycho_path,
-            case=MAIN,
+        task = self.bench.task(
+            "memory" if hog else "time",
+            case=self.shown.main,
             implementation=mutant.name,
             protocol=PROTOCOL,
             memory_limit_bytes=HOG_LIMIT_BYTES if hog else None,

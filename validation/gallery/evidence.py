@@ -11,39 +11,37 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from validation.contract.records import (
-    SCHEMA_VERSION,
+from validation.contract.base import Record
+from validation.contract.cards import KernelCard
+from validation.contract.cases import CRITERIA, Case, Judged
+from validation.contract.lines import (
     CalibrationCheck,
     CalibrationResult,
-    Case,
     CaseResult,
-    Equivalence,
-    Failure,
-    Manifest,
-    Measurement,
-    Memory,
     MutantResult,
-    Planned,
-    ProbeResult,
-    Provenance,
-    Record,
+    PropertyResult,
     ResultLine,
-    Scan,
     SuiteResult,
-    Timing,
 )
-from validation.contract.tasks import ProbeReply
+from validation.contract.manifest import SCHEMA_VERSION, Manifest, Planned, Provenance, Scan
+from validation.contract.measurements import Equivalence, Failure, Measurement, Memory, Timing
+from validation.contract.tasks import PropertyReply
 from validation.gallery.bench import PROTOCOL
-from validation.kernels.patches.mutants import MUTANTS
-from validation.run.results import RunFolder, key_of
+from validation.run.results import RunFolder
 from validation.subject.suite import SuiteOutcome
 
 
 class Evidence(Record, frozen=True, kw_only=True):
-    """What one run folder is made of. ``probed`` is the case of the probes, ``placement`` a timed reassembly."""
+    """What one run folder is made of.
 
+    ``probed`` is the case of the properties, ``promised`` another timed case with the criterion that judges it.
+    ``judged`` is what is promised of ``case``.
+    """
+
+    cards: tuple[KernelCard, ...]
     case: Case
     candidate: str
+    judged: tuple[Judged, ...]
     origin: Provenance
     calibration: tuple[CalibrationCheck, ...]
     probed: Case
@@ -51,26 +49,26 @@ class Evidence(Record, frozen=True, kw_only=True):
     timing: Timing | None = None
     memory: Memory | None = None
     failure: Failure | None = None
-    probes: tuple[tuple[str, ProbeReply], ...] = ()
-    placement: tuple[Case, Timing] | None = None
+    properties: tuple[tuple[str, PropertyReply], ...] = ()
+    promised: tuple[Judged, Case, Timing] | None = None
     suites: tuple[tuple[Literal["off", "on"], SuiteOutcome], ...] = ()
     let_through: MutantResult | None = None
     never_run: str | None = None
 
 
-_KINDS: dict[type[ResultLine], Literal["case", "calibration", "probe", "mutant", "suite"]] = {
+_KINDS: dict[type[ResultLine], Literal["case", "calibration", "property", "mutant", "suite"]] = {
     CalibrationResult: "calibration",
     CaseResult: "case",
-    ProbeResult: "probe",
+    PropertyResult: "property",
     MutantResult: "mutant",
     SuiteResult: "suite",
 }
 
 
 def _optional_lines(evidence: Evidence, head: dict[str, Any]) -> Iterator[ResultLine]:
-    """Give the lines that only some folders have: a timed reassembly, test suites, a mutant."""
-    if evidence.placement is not None:
-        case, timing = evidence.placement
+    """Give the lines that only some folders have: another promised case, test suites, a mutant."""
+    if evidence.promised is not None:
+        _, case, timing = evidence.promised
         yield CaseResult(
             case=case,
             candidate=evidence.candidate,
@@ -91,7 +89,24 @@ def _fields(line: MutantResult) -> dict[str, Any]:
     return {name: getattr(line, name) for name in line.__struct_fields__}
 
 
-def write_folder(path: Path, evidence: Evidence, scan: Scan, started_at: str) -> None:
+def _judged(evidence: Evidence) -> tuple[Judged, ...]:
+    """Judge speed, first call and memory of the case, and the other promised case by its own criterion."""
+    promises = {item.figure: item.promise for item in evidence.judged}
+    case_id = evidence.case.case_id
+    judged = [
+        Judged(criterion=criterion, case_id=case_id, figure=figure, promise=promises.get(figure))
+        for figure, criterion in CRITERIA.items()
+    ]
+    return (*judged, *([] if evidence.promised is None else [evidence.promised[0]]))
+
+
+def _cases(evidence: Evidence) -> tuple[Case, ...]:
+    """Give all that was measured or had its properties checked, each once."""
+    promised = () if evidence.promised is None else (evidence.promised[1],)
+    return tuple({case.case_id: case for case in (evidence.case, evidence.probed, *promised)}.values())
+
+
+def write_folder(path: Path, evidence: Evidence, scan: Scan | None, started_at: str, command: str) -> None:
     """Write evidence as the folder of a run."""
     head = {
         "schema_version": SCHEMA_VERSION,
@@ -114,8 +129,8 @@ def write_folder(path: Path, evidence: Evidence, scan: Scan, started_at: str) ->
             **head,  # type: ignore[arg-type]
         ),
         *(
-            ProbeResult(
-                probe=name,
+            PropertyResult(
+                name=name,
                 case_id=evidence.probed.case_id,
                 candidate=evidence.candidate,
                 passed=reply.passed,
@@ -124,16 +139,13 @@ def write_folder(path: Path, evidence: Evidence, scan: Scan, started_at: str) ->
                 detail=reply.detail,
                 **head,  # type: ignore[arg-type]
             )
-            for name, reply in evidence.probes
+            for name, reply in evidence.properties
         ),
         *_optional_lines(evidence, head),
     )
-    planned = [Planned(key=key_of(line), kind=_KINDS[type(line)]) for line in lines]
+    planned = [Planned(key=line.key, kind=_KINDS[type(line)]) for line in lines]
     if evidence.never_run is not None:
         planned.append(Planned(key=f"{evidence.never_run}|{evidence.candidate}", kind="case"))
-    command = "python -m validation mutants --out runs/mutants"
-    if path.name in {mutant.name for mutant in MUTANTS}:
-        command += f" --only {path.name}"
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         run_id=f"gallery-{path.name}",
@@ -143,8 +155,9 @@ def write_folder(path: Path, evidence: Evidence, scan: Scan, started_at: str) ->
         seed=0,
         command=command,
         scan=scan,
-        reference_case_id=evidence.case.case_id,
-        reassembly_case_id=None if evidence.placement is None else evidence.placement[0].case_id,
+        kernels=evidence.cards,
+        cases=_cases(evidence),
+        judged=_judged(evidence),
         candidate=evidence.candidate,
         planned=tuple(planned),
         protocol=PROTOCOL,

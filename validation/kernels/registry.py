@@ -1,190 +1,233 @@
-"""Kernels and the implementations that can stand in for them.
-
-A kernel is a function with a reference, an independent oracle and a workload. Everything that is
-measured has the signature of the kernel's function and is named by ``module:function``, so that this module
-imports none of it:
-
-- ``patch_extraction``: ``f(gt_image, global_offsets, local_offsets, N, gridsize)`` gives (B, N, N, c) complex64;
-- ``reassembly``: ``f(obj_tensor, global_offsets, M)`` gives (S, S, 1) complex64.
-"""
+"""Finds kernels, and implementations by name. A kernel is built in, installed, in a folder, or made of a pair."""
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.metadata
-from collections.abc import Callable
-from typing import Any, Literal
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-import validation.contract.records as records
-from validation.contract.records import Case, Record
+import msgspec
 
-ENTRY_POINTS = "ptycho_validation.candidates"
-Role = Literal["reference", "oracle", "candidate", "peer", "mutant"]
-Function = Callable[..., Any]
+from validation.contract.cards import Implementation, KernelSource
+from validation.contract.errors import UsageError
+from validation.contract.kernel import Kernel, NotAvailableError
 
-
-class NotAvailableError(Exception):
-    """The implementation is not here: not installed, or the checkout lacks it."""
-
-
-class Implementation(Record, frozen=True, kw_only=True):
-    """A named implementation of a kernel; ``target`` is ``module:function``."""
-
-    name: str
-    role: Role
-    target: str
-    summary: str
+KERNEL_POINTS = "ptycho_validation.kernels"
+CANDIDATE_POINTS = "ptycho_validation.candidates"
+# The module whose kernels are measured where nothing else is said.
+BUILT_IN = "validation.kernels.patches.kernel"
 
 
-class Kernel(Record, frozen=True, kw_only=True):
-    """A function to be judged: its reference, its oracle, and the candidates that come with the project."""
+def _kernels_in(found: Any, where: str) -> tuple[Kernel, ...]:
+    """Take a kernel, a class of one, a module with ``KERNELS``, or several of these.
 
-    name: records.Kernel
-    summary: str
-    reference: Implementation
-    oracle: Implementation
-    candidates: tuple[Implementation, ...]
-
-    def moved_bytes(self, case: Case) -> int:
-        """Bytes that any implementation must at least write and read for a case: the result, and what it needs."""
-        patches = case.batch * case.gridsize**2
-        if self.name == "patch_extraction":
-            item = 16 if case.dtype == "complex128" else 8
-            return patches * case.N**2 * 8 + case.height * case.width * item
-        return patches * (case.M or case.N) ** 2 * 8
-
-
-def _made(name: str, role: Role, target: str, summary: str) -> Implementation:
-    return Implementation(name=name, role=role, target=target, summary=summary)
-
-
-_PTYCHO = "validation.kernels.patches.implementations"
-
-KERNELS: dict[str, Kernel] = {
-    "patch_extraction": Kernel(
-        name="patch_extraction",
-        summary="cut the N x N window of the object at every scan position",
-        reference=_made(
-            "reference", "reference", f"{_PTYCHO}:extract_iterative", "get_image_patches, flag off in the config"
-        ),
-        oracle=_made("oracle", "oracle", "validation.kernels.patches.oracle:extract_patches", "float64 NumPy"),
-        candidates=(
-            _made("batched", "candidate", f"{_PTYCHO}:extract_batched", "get_image_patches, flag on in the config"),
-            _made(
-                "batched_environment",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_by_environment",
-                "get_image_patches, flag on by USE_BATCHED_PATCH_EXTRACTION",
-            ),
-            _made(
-                "batched_params",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_by_params",
-                "get_image_patches, flag on in params.cfg",
-            ),
-            _made(
-                "batched_graph",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_in_graph",
-                "_get_image_patches_batched inside tf.function",
-            ),
-            _made(
-                "batched_xla",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_by_xla",
-                "_get_image_patches_batched, engine xla",
-            ),
-            _made(
-                "batched_without_numba",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_without_numba",
-                "get_image_patches, flag on, as where numba is not installed",
-            ),
-            _made(
-                "batched_single_groups",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_by_single_groups",
-                "_get_image_patches_batched, one group per chunk",
-            ),
-            _made(
-                "batched_eager",
-                "candidate",
-                f"{_PTYCHO}:extract_batched_eagerly",
-                "engine xla with every tf.function run eagerly, so without XLA",
-            ),
-            _made(
-                "iterative_environment",
-                "candidate",
-                f"{_PTYCHO}:extract_iterative_by_environment",
-                "get_image_patches, flag off by USE_BATCHED_PATCH_EXTRACTION",
-            ),
-            _made(
-                "iterative_eager",
-                "candidate",
-                f"{_PTYCHO}:extract_iterative_eagerly",
-                "the loop with every tf.function run eagerly, so without XLA",
-            ),
-        ),
-    ),
-    "reassembly": Kernel(
-        name="reassembly",
-        summary="add patches up where they belong",
-        reference=_made("reference", "reference", f"{_PTYCHO}:place_by_loop", "shift_and_sum_old"),
-        oracle=_made("oracle", "oracle", "validation.kernels.patches.oracle:shift_and_sum", "float64 NumPy"),
-        candidates=(
-            _made("batched", "candidate", f"{_PTYCHO}:place_batched", "shift_and_sum"),
-            _made(
-                "batched_graph", "candidate", f"{_PTYCHO}:place_batched_in_graph", "shift_and_sum inside tf.function"
-            ),
-            _made(
-                "batched_eager",
-                "candidate",
-                f"{_PTYCHO}:place_batched_eagerly",
-                "shift_and_sum without numba, every tf.function run eagerly, so without XLA",
-            ),
-            _made(
-                "batched_without_numba",
-                "candidate",
-                f"{_PTYCHO}:place_batched_without_numba",
-                "shift_and_sum as where numba is not installed",
-            ),
-        ),
-    ),
-}
+    Raises
+    ------
+    UsageError
+        If it is none, or of an API that is not known.
+    """
+    if isinstance(found, ModuleType):
+        found = getattr(found, "KERNELS", None)
+    if isinstance(found, type) and issubclass(found, Kernel):
+        found = found()
+    kernels = found if isinstance(found, (tuple, list)) else (found,)
+    for kernel in kernels:
+        if not isinstance(kernel, Kernel):
+            raise UsageError(
+                f"{where} must hold KERNELS, a tuple of validation.contract.kernel.Kernel, "
+                f"got {type(kernel).__name__}; see docs/adding-a-kernel.md"
+            )
+        if kernel.api != Kernel.api:
+            raise UsageError(f"the kernel {kernel.name} of {where} has API {kernel.api}, expected {Kernel.api}")
+    return tuple(kernels)
 
 
-def peers(kernel: str) -> tuple[Implementation, ...]:
-    """Give the implementations of other libraries, which a user might pick instead."""
-    from validation.kernels.patches.peers import PEERS
+def in_folder(folder: str) -> tuple[Kernel, ...]:
+    """Import the kernels that stand in a folder: a package of that name, with ``KERNELS``.
 
-    return PEERS.get(kernel, ())
+    Raises
+    ------
+    UsageError
+        If it cannot be imported, another module has its name, or it holds no kernel.
+    """
+    path = Path(folder).resolve()
+    if not (path / "__init__.py").is_file():
+        raise UsageError(f"--kernel-folder must be a folder with an __init__.py that has KERNELS, got {folder}")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        module = importlib.import_module(path.name)
+    except Exception as error:
+        raise UsageError(f"{folder} cannot be imported: {type(error).__name__}: {error}") from None
+    found = Path(str(module.__file__)).resolve().parent
+    if found != path:
+        raise UsageError(f"{folder} cannot be imported, since the module in {found} has its name; rename it")
+    kernels = _kernels_in(module, folder)
+    for kernel in kernels:
+        kernel.source = KernelSource(name=kernel.name, folder=str(path))
+    return kernels
 
 
-def _mutants(kernel: str) -> tuple[Implementation, ...]:
-    from validation.kernels.patches.mutants import implementations
+def built_in() -> tuple[Kernel, ...]:
+    """Import the kernels of the package under test."""
+    return _kernels_in(importlib.import_module(BUILT_IN), BUILT_IN)
 
-    return implementations(kernel)
+
+def installed() -> dict[str, importlib.metadata.EntryPoint]:
+    """Kernels that other distributions offer, by name."""
+    return {point.name: point for point in importlib.metadata.entry_points(group=KERNEL_POINTS)}
 
 
 def registered() -> dict[str, str]:
     """Names and targets of candidates that other distributions offer by entry point."""
-    return {point.name: point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=CANDIDATE_POINTS)}
 
 
-def candidates(kernel: str) -> tuple[Implementation, ...]:
-    """Everything that can be measured against the reference of a kernel: ours, registered ones, peers.
+def source_of(kernel: Kernel) -> KernelSource:
+    """Say where a kernel is found again."""
+    return kernel.source or KernelSource(name=kernel.name)
+
+
+class Kernels:
+    """The kernels of a run, by name.
+
+    Parameters
+    ----------
+    kernels : iterable of Kernel
+
+    Attributes
+    ----------
+    sources : tuple of KernelSource
+        What a child needs to find the same.
+    """
+
+    def __init__(self, kernels: Iterable[Kernel]) -> None:
+        self._by_name = {kernel.name: kernel for kernel in kernels}
+
+    @classmethod
+    def of(cls, sources: Iterable[KernelSource]) -> Kernels:
+        """Find the kernels that some sources name.
+
+        Raises
+        ------
+        UsageError
+            If one is not there.
+        """
+        found: dict[str, Kernel] = {}
+        for source in sources:
+            if source.name not in found:
+                found |= {kernel.name: with_reference(kernel, source.reference) for kernel in _of(source)}
+            if source.name not in found:
+                raise UsageError(f"{source.folder or 'the installed kernels'} must hold {source.name}, but does not")
+        return cls(found.values())
+
+    @property
+    def sources(self) -> tuple[KernelSource, ...]:
+        """Say where the kernels are found again."""
+        return tuple(source_of(kernel) for kernel in self)
+
+    def __getitem__(self, name: str) -> Kernel:
+        if name not in self._by_name:
+            raise UsageError(f"kernel must be one of {', '.join(self._by_name)}, got {name!r}")
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[Kernel]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """Modules that the processes that measure have imported before."""
+        return tuple(dict.fromkeys(name for kernel in self for name in kernel.preload))
+
+    def only(self, names: Iterable[str]) -> Kernels:
+        """Keep the kernels of some names."""
+        return Kernels(self[name] for name in names)
+
+    def offering(self, candidate: str) -> Kernels:
+        """Keep the kernels that an implementation named on the command line stands in for.
+
+        A function of the user's, by entry point or as ``module:function``, has the signature of the first kernel.
+
+        Raises
+        ------
+        NotAvailableError
+            If nothing has that name.
+        """
+        named = [kernel for kernel in self if candidate in {made.name for made in _known(kernel)}]
+        if named:
+            return Kernels(named)
+        first = next(iter(self))
+        find(first, candidate)
+        return Kernels([first])
+
+
+def _of(source: KernelSource) -> tuple[Kernel, ...]:
+    """Find the kernels at a source."""
+    for path in reversed(source.paths):
+        if path not in sys.path:
+            sys.path.insert(0, path)
+    if source.pair is not None:
+        from validation.kernels.pair import PairKernel
+
+        return (PairKernel(source),)
+    if source.folder is not None:
+        return in_folder(source.folder)
+    ours = built_in()
+    if source.name in {kernel.name for kernel in ours}:
+        return tuple(kernel for kernel in ours if kernel.name == source.name)
+    points = installed()
+    if source.name not in points:
+        offered = ", ".join([*(kernel.name for kernel in ours), *points])
+        raise UsageError(f"kernel must be one of {offered}, or given with --kernel-folder, got {source.name!r}")
+    try:
+        found = points[source.name].load()
+    except Exception as error:
+        raise UsageError(f"the kernel {source.name} cannot be imported: {type(error).__name__}: {error}") from None
+    return _kernels_in(found, points[source.name].value)
+
+
+def _mutants(kernel: Kernel) -> tuple[Implementation, ...]:
+    """Give the mutants, and standards, that can run as an implementation."""
+    found = [
+        Implementation(
+            name=mutant.name, role="mutant", target=f"{mutant.module}:{mutant.name}", summary=mutant.description
+        )
+        for mutant in kernel.mutants
+        if mutant.module
+    ]
+    standards = kernel.exhibition.standards if kernel.exhibition else None
+    for name in standards.names if standards else ():
+        summary = "a standard, which lasts or holds what its name says"
+        target = f"{standards.module if standards else ''}:{name}"
+        found.append(Implementation(name=name, role="mutant", target=target, summary=summary))
+    return tuple(found)
+
+
+def _known(kernel: Kernel) -> tuple[Implementation, ...]:
+    return (*kernel.implementations(), *_mutants(kernel))
+
+
+def candidates(kernel: Kernel) -> tuple[Implementation, ...]:
+    """Everything that can be measured against the reference of a kernel: its own, registered ones, peers.
 
     A registered candidate can be named for every kernel; a sweep measures it only where it is the one that is judged.
     """
-    found = KERNELS[kernel]
     others = tuple(
-        _made(name, "candidate", target, f"entry point {name} of {ENTRY_POINTS}")
+        Implementation(name=name, role="candidate", target=target, summary=f"entry point {name} of {CANDIDATE_POINTS}")
         for name, target in sorted(registered().items())
     )
-    return (*found.candidates, *others, *peers(kernel))
+    return (*kernel.candidates, *others, *kernel.peers)
 
 
-def find(kernel: str, name: str) -> Implementation:
+def find(kernel: Kernel, name: str) -> Implementation:
     """Look an implementation up by name, or take ``module:function`` as it is.
 
     Raises
@@ -192,8 +235,7 @@ def find(kernel: str, name: str) -> Implementation:
     NotAvailableError
         If nothing has that name.
     """
-    known = KERNELS[kernel]
-    for implementation in (known.reference, known.oracle, *known.candidates, *peers(kernel), *_mutants(kernel)):
+    for implementation in _known(kernel):
         if implementation.name == name:
             return implementation
     # Reading the entry points of all distributions takes a while, so they come last.
@@ -201,57 +243,37 @@ def find(kernel: str, name: str) -> Implementation:
         if implementation.name == name:
             return implementation
     if ":" in name:
-        return _made(name, "candidate", name, "given by --candidate")
+        return Implementation(name=name, role="candidate", target=name, summary="given by --candidate")
     names = ", ".join(implementation.name for implementation in candidates(kernel))
     raise NotAvailableError(f"candidate must be one of {names}, or package.module:function, got {name!r}")
 
 
-def target_of_others(name: str) -> str | None:
-    """``module:function`` of a candidate that came with neither ``ptycho`` nor the harness; ``None`` for ours."""
+def target_of_others(kernels: Iterable[Kernel], name: str) -> str | None:
+    """``module:function`` of a candidate that came with neither the package nor the harness; ``None`` for ours."""
     if ":" in name:
         return name
-    ours = {made.name for known in KERNELS.values() for made in (known.reference, *known.candidates)}
-    return None if name in ours else registered().get(name)
+    for kernel in kernels:
+        for made in kernel.implementations():
+            if made.name == name:
+                return None if kernel.subject else made.target
+    return registered().get(name)
 
 
-def kernels_of(name: str) -> tuple[str, ...]:
-    """Kernels that an implementation named on the command line stands in for, where nothing else says so.
-
-    What the project offers for one kernel alone is that kernel's. A function of the user's, by entry point or as
-    ``module:function``, has the signature of patch extraction.
-
-    Raises
-    ------
-    NotAvailableError
-        If nothing has that name.
-    """
-    ours = tuple(
-        kernel
-        for kernel, known in KERNELS.items()
-        if name
-        in {known.reference.name, *(made.name for made in (*known.candidates, *peers(kernel), *_mutants(kernel)))}
-    )
-    if ours:
-        return ours
-    find("patch_extraction", name)
-    return ("patch_extraction",)
+def with_reference(kernel: Kernel, target: str | None) -> Kernel:
+    """Give a kernel whose reference is a function of the user's; the same where ``target`` is ``None``."""
+    if target is None:
+        return kernel
+    changed = copy.copy(kernel)
+    summary = f"{target}, given by --reference"
+    changed.reference = msgspec.structs.replace(kernel.reference, target=target, summary=summary)
+    changed.source = msgspec.structs.replace(source_of(kernel), reference=target)
+    return changed
 
 
-def load(implementation: Implementation) -> Function:
-    """Import the function of an implementation. Only a child process does this.
-
-    Raises
-    ------
-    NotAvailableError
-        If the module or the function is not there.
-    """
-    module_name, _, attributes = implementation.target.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-        for attribute in attributes.split("."):
-            found = getattr(found, attribute)
-    except (ImportError, AttributeError) as error:
-        raise NotAvailableError(f"{implementation.target} cannot be imported: {error}") from error
-    if not callable(found):
-        raise NotAvailableError(f"{implementation.target} must be a function, got {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
+def with_paths(kernel: Kernel, paths: tuple[str, ...]) -> Kernel:
+    """Give a kernel whose functions are looked for in some folders first; the same where there are none."""
+    if not paths:
+        return kernel
+    changed = copy.copy(kernel)
+    changed.source = msgspec.structs.replace(source_of(kernel), paths=paths)
+    return changed

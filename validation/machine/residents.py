@@ -13,7 +13,7 @@ import platform
 import time
 from typing import NamedTuple
 
-from validation.contract.records import Record
+from validation.contract.base import Record
 from validation.machine.descendants import descendants
 
 INTERVAL_S = 0.005

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from validation.contract.records import Record
+from validation.contract.base import Record
 
 SERVER, HARNESS = "server", "harness"
 _LIMITS = tuple(sorted(name for name in dir(resource) if name.startswith("RLIMIT_")))

@@ -6,22 +6,25 @@ server gave, so that they can be made again here.
 
 from __future__ import annotations
 
-import functools
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from validation.child.channel import Mark, ProtocolError, WitnessedCall, calls_of, generator
-from validation.contract.records import ArmTiming, Audit, Case, Failure
-from validation.contract.tasks import Calls, Which
-from validation.kernels.patches import oracle, workloads
-from validation.measure.bench import CaseFailed
+from validation.child.watch import drawn_part
+from validation.contract.cases import Case
+from validation.contract.kernel import Arguments, Kernel
+from validation.contract.measurements import ArmTiming, Audit, Failure
+from validation.contract.tasks import Calls, OutputReply, Which
+from validation.measure.bench import ORACLE, REFERENCE, Bench, CaseFailed
+from validation.outputs import saved
 from validation.outputs.compare import compare
+from validation.outputs.tree import Tree
 
 # By how much the marks may be further apart than the child says that its calls took: a share, seconds for each call,
 # and once.
@@ -92,76 +95,118 @@ def drawn(calls: Sequence[WitnessedCall], small: Sequence[int]) -> dict[Which, i
     return kept
 
 
-@functools.lru_cache(maxsize=2)
-def _base(case: Case, scan_path: str) -> workloads.Arguments:
-    return workloads.build(case, scan_path)
+# Inputs of the cases asked for last, by kernel, case and scan: a case with gigabytes of them stays alone.
+_kept: dict[tuple[Kernel, str, str | None], Arguments] = {}
+_KEPT = 2
 
 
-def inputs_of(case: Case, scan_path: str, entropy: str) -> workloads.Arguments:
+def _inputs(kernel: Kernel, case: Case, scan_path: str | None) -> Arguments:
+    """Make the arguments of a case, or have them."""
+    key = kernel, case.case_id, scan_path
+    if key not in _kept:
+        while len(_kept) >= _KEPT:
+            _kept.pop(next(iter(_kept)))
+        _kept[key] = kernel.inputs(case, scan_path)
+    return _kept[key]
+
+
+def inputs_of(kernel: Kernel, case: Case, scan_path: str | None, entropy: str) -> Arguments:
     """Make the inputs of a call again from the entropy that it drew."""
-    return workloads.fresh(case, _base(case, scan_path), generator(entropy))
-
-
-def expected_part(case: Case, scan_path: str, inputs: str, choice: str, later: bool) -> tuple[NDArray[Any], Any]:
-    """Compute, by the oracle, what stands where the choice fell for the inputs that were drawn; and the index of it."""
-    arguments = inputs_of(case, scan_path, inputs)
-    rng = generator(choice)
-    if later:
-        rng.random()  # whether to keep it
-    if case.kernel == "reassembly":
-        side = oracle.canvas_size(arguments["global_offsets"], arguments["M"])
-        rows = workloads.chosen(case, arguments, side, rng)
-        return oracle.shift_and_sum(**arguments, rows=rows), rows
-    groups = workloads.chosen(case, arguments, case.batch, rng)
-    some = {name: arguments[name][groups] for name in ("global_offsets", "local_offsets")}
-    return oracle.extract_patches(**{**arguments, **some}), groups
+    return kernel.fresh(case, _inputs(kernel, case, scan_path), generator(entropy), scan_path)
 
 
 def check_parts(
-    told: Calls,
-    calls: Sequence[WitnessedCall],
-    *,
-    case: Case,
-    scan_path: str,
-    path: Path,
-    arm: str,
-    atol: float,
+    bench: Bench, told: Calls, calls: Sequence[WitnessedCall], *, case: Case, path: Path, arm: str
 ) -> tuple[Audit, ...]:
-    """Compare the parts of results that a child kept with the oracle.
+    """Compare the parts of results that a child kept with the oracle, or with the reference where there is none.
+
+    The reference itself is then the only truth, and is not checked.
 
     Parameters
     ----------
+    bench : Bench
     told : Calls
-        What the child says; the arrays of its parts stand in ``path``, one after the other.
+        What the child says; its parts stand in ``path``, one after the other.
     calls : sequence of WitnessedCall
         What the server saw.
     case : Case
-    scan_path : str
     path : Path
     arm : str
-    atol : float
 
     Raises
     ------
     CaseFailed
         If other parts were kept than had to be, or they cannot be read.
     """
-    wanted = drawn(calls, told.small) if case.batch else {}
+    wanted = drawn(calls, told.small) if case.work > 0 else {}
     said = {part.which: part.call for part in told.kept}
     if said != wanted:
         raise _failure("tampered", f"{arm} kept parts of calls {said}, not those that were drawn: {wanted}", arm)
-    audits, scale = [], workloads.scale(case, scan_path)
+    kernel = bench.kernel(case)
+    if kernel.oracle is None and arm == REFERENCE:
+        return ()
     try:
         with path.open("rb") as file:
-            for part in told.kept:
-                actual = np.load(file, allow_pickle=False)
-                call = calls[part.call]
-                expected, _ = expected_part(case, scan_path, call.inputs, call.choice, part.which == "later")
-                found = compare(expected, actual, expected_name="oracle", actual_name=arm, atol=atol, scale=scale)
-                audits.append(Audit(call=part.call, entropy=call.inputs, comparison=found))
+            kept = [saved.load(file) for _ in told.kept]
     except (OSError, ValueError, EOFError) as error:
         raise _failure("wrong_output", f"what {arm} kept of its results cannot be read: {error}", arm) from None
-    return tuple(audits)
+    scale = kernel.scale(case, bench.scan_path)
+    expected = _expected(bench, case, [(calls[part.call], part.which) for part in told.kept])
+    return tuple(
+        Audit(
+            call=part.call,
+            entropy=calls[part.call].inputs,
+            comparison=compare(
+                truth,
+                actual,
+                expected_name=REFERENCE if kernel.oracle is None else ORACLE,
+                actual_name=arm,
+                atol=kernel.atol,
+                rtol=kernel.rtol,
+                scale=scale,
+            ),
+        )
+        for part, actual, truth in zip(told.kept, kept, expected, strict=True)
+    )
+
+
+def _choice(call: WitnessedCall, which: Which) -> np.random.Generator:
+    """Give the numbers that draw a part."""
+    rng = generator(call.choice)
+    if which == "later":
+        rng.random()  # whether to keep it
+    return rng
+
+
+def _expected(bench: Bench, case: Case, parts: Sequence[tuple[WitnessedCall, Which]]) -> list[Tree]:
+    """Compute what stands where the choices fell, for the inputs that were drawn.
+
+    The oracle is asked here. Where there is none, the reference is, in a process that did not import the candidate.
+    """
+    kernel = bench.kernel(case)
+    found = []
+    for call, which in parts:
+        arguments = inputs_of(kernel, case, bench.scan_path, call.inputs)
+        part = kernel.expected_part(case, arguments, _choice(call, which))
+        if part is not None:
+            found.append(Tree.of(part))
+    if len(found) == len(parts):
+        return found
+    path = bench.scratch / secrets.token_hex(8)
+    try:
+        entropies = tuple(call.inputs for call, _ in parts)
+        asked = {"case": case, "implementation": REFERENCE, "output_path": str(path)}
+        bench.ask("outputs", OutputReply, entropies=entropies, **asked)
+        with path.open("rb") as file:
+            whole = [saved.load(file) for _ in parts]
+    except (OSError, ValueError, EOFError) as error:
+        raise _failure("wrong_output", f"the results of the reference cannot be read: {error}", REFERENCE) from None
+    finally:
+        path.unlink(missing_ok=True)
+    return [
+        drawn_part(kernel, case, inputs_of(kernel, case, bench.scan_path, call.inputs), tree, _choice(call, which))
+        for tree, (call, which) in zip(whole, parts, strict=True)
+    ]
 
 
 def require_possible(timing: ArmTiming, fill_s: float) -> None:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from typing import Protocol as TypingProtocol
 
-from validation.contract.records import Case, Failure, Protocol
-from validation.contract.tasks import Action, CopyReply, MemoryReply, OutputReply, Task, TimelineReply, TimeReply
-from validation.kernels.patches.law import ReferenceLaw
+from validation.contract.cases import Case, Judged, Law, Protocol
+from validation.contract.errors import UsageError
+from validation.contract.kernel import Kernel
+from validation.contract.measurements import Failure
+from validation.contract.tasks import (
+    Action,
+    CopyReply,
+    ErrorReply,
+    MemoryReply,
+    OutputReply,
+    Task,
+    TimelineReply,
+    TimeReply,
+)
+from validation.kernels.registry import Kernels
 from validation.measure.runner import Answer, Executor
-from validation.outputs.output import Output
+from validation.outputs.saved import Output
 
 REFERENCE = "reference"
 ORACLE = "oracle"
@@ -44,11 +56,17 @@ class Bench:
     Parameters
     ----------
     executor : Executor
-    scan_path : str
-        The .npz that feeds the workloads.
-    ptycho_path : str or None
-        Folder that holds the ``ptycho`` package to measure; ``None``: the installed one.
+    kernels : Kernels
+        Those of the run.
+    scan_path : str or None
+        The .npz that feeds the inputs, where a kernel takes one.
+    package : str or None
+        Folder that holds the package to measure; ``None``: the installed one.
+    arm_paths : dict
+        Folders that come first where the child of one implementation looks for modules, by its name.
     protocol : Protocol
+    judged : tuple of Judged
+        What is promised of which case: an extension is measured where it is undecided.
     scratch : Path
         Folder for outputs.
     timeout_s : float
@@ -63,34 +81,44 @@ class Bench:
         self,
         executor: Executor,
         *,
-        scan_path: str,
-        ptycho_path: str | None,
+        kernels: Kernels,
+        scan_path: str | None,
+        package: str | None = None,
+        arm_paths: Mapping[str, str] | None = None,
         protocol: Protocol,
+        judged: tuple[Judged, ...] = (),
         scratch: Path,
         timeout_s: float,
         step: Step = lambda text: None,
         entropy: str | None = None,
     ) -> None:
         self.executor = executor
+        self.kernels = kernels
         self.scan_path = scan_path
-        self.ptycho_path = ptycho_path
+        self.package = package
+        self.paths = () if package is None else (package,)
+        self.arm_paths = dict(arm_paths or {})
         self.protocol = protocol
+        self.judged = judged
         self.scratch = scratch
         self.timeout_s = timeout_s
         self.step = step
         self.entropy = entropy
         self.measured_s = 0.0
+        # Processor time of the last child.
+        self.last_cpu_s = 0.0
         # What others took for jobs of this bench, beside its own time.
         self.elsewhere_s = 0.0
-        self.law = ReferenceLaw()
+        self._laws: dict[str, Law] = {kernel.name: kernel.law() for kernel in kernels}
         # Raises where the run is ending; asked during long work of this process.
         self.require_going: Callable[[], None] = lambda: None
         # Who else takes jobs of this bench; nobody where it is the only one.
         self.share: Share | None = None
         self._outputs: dict[tuple[str, str], Output | Failure] = {}
+        self._shares: dict[str, bool] = {}
 
     def beside(self, executor: Executor, scratch: Path) -> Bench:
-        """Give another place to measure the same, with children and a folder of its own, and the law of this one."""
+        """Give another place to measure the same, with children and a folder of its own, and the laws of this one."""
         bench = copy.copy(self)
         bench.executor, bench.scratch = executor, scratch
         bench.measured_s = bench.elsewhere_s = 0.0
@@ -111,12 +139,45 @@ class Bench:
         """Let go of the outputs of the case that is done."""
         self._outputs.clear()
 
+    def kernel(self, case: Case) -> Kernel:
+        """Give the kernel of a case."""
+        return self.kernels[case.kernel]
+
+    def law(self, case: Case) -> Law:
+        """Give the law of the reference of a case's kernel."""
+        return self._laws[case.kernel]
+
+    def task(self, action: Action, **fields: Any) -> Task:
+        """Make a task of this bench."""
+        own = self.arm_paths.get(str(fields.get("implementation")))
+        paths = self.paths if own is None else (own, *self.paths)
+        return Task(action=action, sources=self.kernels.sources, scan_path=self.scan_path, paths=paths, **fields)
+
+    def may_share(self, case: Case) -> bool:
+        """Whether a result may share memory with an input, since that of the reference does.
+
+        It is asked where the reference is the only truth; a kernel with an oracle says what it owes to its caller.
+        """
+        if self.kernel(case).oracle is not None:
+            return False
+        if case.kernel not in self._shares:
+            path = self.scratch / secrets.token_hex(8)
+            try:
+                asked = {"case": case, "implementation": REFERENCE, "output_path": str(path)}
+                self._shares[case.kernel] = self.ask("output", OutputReply, **asked)[0].shares
+            finally:
+                path.unlink(missing_ok=True)
+        return self._shares[case.kernel]
+
     def ask(self, action: Action, expected: type[ReplyOf], **fields: Any) -> tuple[ReplyOf, Answer]:
         """Run one task and insist on the kind of reply that belongs to it."""
-        task = Task(action=action, scan_path=self.scan_path, ptycho_path=self.ptycho_path, **fields)
+        task = self.task(action, **fields)
         answer = self.executor.run(task, self.timeout_s)
+        self.last_cpu_s = answer.cpu_s
         if answer.failure is not None:
             raise CaseFailed(answer.failure)
+        if isinstance(answer.reply, ErrorReply) and answer.reply.reason == "bad_input":
+            raise UsageError(answer.reply.message)
         if not isinstance(answer.reply, expected):
             raise CaseFailed(
                 Failure(

@@ -11,7 +11,7 @@ import msgspec
 from validation.child import calibration, memory
 from validation.child.worker import Outcome
 from validation.contract.errors import UNDECODABLE
-from validation.contract.records import Failure, FailureReason
+from validation.contract.measurements import Failure, FailureReason
 from validation.contract.tasks import CalibrateReply, ErrorReply, MemoryReply, Reply
 from validation.machine.residents import within
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from validation.child import memory
-from validation.contract.records import CaseResult, Check, Measurement
+from validation.contract.cases import Check
+from validation.contract.lines import CaseResult
+from validation.contract.measurements import Measurement
 from validation.plan.items import CaseItem, Item
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import msgspec
 
 from validation.child.memory import joint_meter
-from validation.contract.records import Memory, MemoryPair, Order, Timeline
+from validation.contract.cases import PlannedCase
+from validation.contract.measurements import Memory, MemoryPair, Order, Timeline
 from validation.contract.tasks import MemoryReply, TimelineReply
 from validation.measure.arms import metered
 from validation.measure.bench import REFERENCE, Bench, CaseFailed
-from validation.plan.sweeps import PlannedCase
 
 
 def balanced_orders(count: int, seed: str) -> list[Order]:
@@ -42,7 +42,8 @@ def measure_memory(bench: Bench, planned: PlannedCase, candidate: str) -> Memory
         def job(on: Bench) -> Timeline | None:
             on.step("time lines of memory")
             with contextlib.suppress(CaseFailed):  # they are for the eye and decide nothing
-                reply, _ = on.ask("timeline", TimelineReply, case=case, implementation=arm, protocol=on.protocol)
+                asked = {"case": case, "implementation": arm, "may_share": on.may_share(case)}
+                reply, _ = on.ask("timeline", TimelineReply, protocol=on.protocol, **asked)
                 return reply.timeline
             return None
 

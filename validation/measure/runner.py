@@ -23,7 +23,7 @@ import msgspec
 from validation.child.channel import Mark
 from validation.child.worker import Outcome, Request
 from validation.contract.errors import InstrumentError
-from validation.contract.records import Failure
+from validation.contract.measurements import Failure
 from validation.contract.tasks import Reply, Task
 from validation.machine import limits, surroundings
 from validation.machine.settings import SERVER
@@ -68,14 +68,16 @@ class LocalExecutor:
     scratch : Path
         Folder for replies and logs of the children.
     mode : {'fork', 'spawn'}
-        ``fork``: the server has imported TensorFlow and the children inherit it; ``spawn``: every child
-        starts from nothing.
+        ``fork``: the server has imported what the kernels name, and the children inherit it; ``spawn``: every
+        child starts from nothing.
     threads : int
         Threads that TensorFlow and its libraries may use, one number for all.
     memory_limit_bytes : int or None
         How much more than at its start a child may take.
     keep_env : iterable of str
         Names of variables that change allocators or compilers and that children keep all the same.
+    preload : iterable of str
+        Modules that the server imports before it starts children, as far as they are there.
     """
 
     def __init__(
@@ -86,11 +88,13 @@ class LocalExecutor:
         threads: int,
         memory_limit_bytes: int | None,
         keep_env: Iterable[str] = (),
+        preload: Iterable[str] = (),
     ) -> None:
         self.scratch = scratch
         self.mode = mode
         self.threads = threads
         self.keep_env = tuple(keep_env)
+        self.preload = tuple(preload)
         self.memory_limit_bytes = memory_limit_bytes
         self._server: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -124,7 +128,7 @@ class LocalExecutor:
         log = self.scratch / "server.log"
         with log.open("ab") as stderr:
             server = subprocess.Popen(
-                [sys.executable, "-m", "validation.child.server", self.mode],
+                [sys.executable, "-m", "validation.child.server", self.mode, *self.preload],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -7,32 +7,25 @@ protocol's A/A pairs of the candidate, two processes next to each other, in shuf
 from __future__ import annotations
 
 import math
-import os
 import random
-import time
+import secrets
 from collections.abc import Sequence
 from statistics import median
 from typing import Literal
 
 from validation.contract import medians
-from validation.contract.records import ArmTiming, Case, Kernel, Timing
-from validation.contract.tasks import CopyReply
+from validation.contract.cases import Case, Judged, PlannedCase, Schedule, schedule
+from validation.contract.measurements import ArmTiming, Timing
+from validation.contract.tasks import CopyReply, OutputReply
+from validation.machine.others import CONTENDED_CORES, Others
 from validation.measure.arms import timed
 from validation.measure.audit import require_possible
 from validation.measure.bench import REFERENCE, Bench
-from validation.plan.sweeps import PlannedCase, Schedule, schedule, with_groups
 
 Arm = Literal["reference", "candidate"]
 
-# What SPEC promises of either kernel in first and in warm calls; an extension is measured where it is undecided.
-PROMISED_SPEEDUPS: dict[Kernel, tuple[float | None, float | None]] = {
-    "patch_extraction": (10.0, 10.0),
-    "reassembly": (None, 20.0),
-}
 # How far A/A pairs may be apart before the instrument is biased, as in the gate. More of them would not mend it.
 MAX_BIAS = 0.05
-# Processor time of others, in cores, above which a process counts as contended.
-CONTENDED_CORES = 0.25
 # Involuntary context switches of a process, so many and so many a second, above which it counts as contended if
 # they come that much faster than in the quietest process of the arm: one with more threads than processors, such as
 # JAX, is switched away by itself. Measured on two cores: 0 to 80 a second on a quiet machine, 125 to 200 beside work.
@@ -41,16 +34,6 @@ CONTENDED_SWITCHES_PER_S = 100.0
 CONTENDED_SWITCHES_RATIO = 3.0
 # How much more than promised the gate asks for where contended processes were kept.
 CONTENDED_MARGIN = 2.0
-
-
-def busy_s() -> float | None:
-    """Processor seconds that all cores have been busy since the start of the machine; ``None`` without /proc."""
-    try:
-        with open("/proc/stat") as file:
-            values = [int(value) for value in file.readline().split()[1:9]]
-    except OSError:
-        return None
-    return (sum(values) - values[3] - values[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def shuffled(shape: Schedule, seed: str) -> list[Arm]:
@@ -72,14 +55,11 @@ def shuffled(shape: Schedule, seed: str) -> list[Arm]:
     return order
 
 
-def time_arm(bench: Bench, case: Case, implementation: str) -> tuple[ArmTiming, float]:
-    """Time an implementation in a fresh process; and how many cores others kept busy meanwhile."""
-    before, started = busy_s(), time.monotonic()
-    arm, answer = timed(bench, case, implementation)
-    wall_s, after = time.monotonic() - started, busy_s()
-    if before is None or after is None:
-        return arm, 0.0
-    return arm, (after - before - answer.cpu_s) / max(wall_s, 1e-9)
+def time_arm(bench: Bench, case: Case, implementation: str) -> tuple[ArmTiming, int, float]:
+    """Time an implementation in a fresh process; the bytes of its result; how many cores others kept busy meanwhile."""
+    others = Others()
+    arm, output_bytes, answer = timed(bench, case, implementation)
+    return arm, output_bytes, others.cores(answer.cpu_s)
 
 
 class Contention:
@@ -113,7 +93,7 @@ def _switches_per_s(arm: ArmTiming) -> float:
 
 
 def undecided(
-    kernel: Kernel, references: Sequence[ArmTiming], candidates: Sequence[ArmTiming], margin: float = 1.0
+    judged: Sequence[Judged], references: Sequence[ArmTiming], candidates: Sequence[ArmTiming], margin: float = 1.0
 ) -> bool:
     """Whether a promised speedup lies between the bounds that both arms leave, by the rule of the gate.
 
@@ -127,14 +107,24 @@ def undecided(
     slow, quick = times(references), times(candidates)
     if any(min(both) <= 0 for both in (*slow, *quick)):
         return False
-    for part, promised in enumerate(PROMISED_SPEEDUPS[kernel]):
-        if promised is None:
+    for item in judged:
+        promised, part = item.promise, int(item.figure == "warm")
+        if promised is None or item.figure == "memory":
             continue
         found = medians.judged([both[part] for both in slow], [both[part] for both in quick])
         biased = math.expm1(found.bias) > MAX_BIAS
         if not biased and found.lower <= margin * promised and promised <= found.upper:
             return True
     return False
+
+
+def _throw_away(bench: Bench, case: Case, implementation: str) -> None:
+    """Call an implementation once in a process that counts for nothing."""
+    path = bench.scratch / secrets.token_hex(8)
+    try:
+        bench.ask("output", OutputReply, case=case, implementation=implementation, output_path=str(path))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing:
@@ -148,16 +138,18 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
     case that speed is judged at leaves the promise undecided, the one extension follows that the protocol declares.
     """
     case = planned.case
-    shape = schedule(planned, bench.protocol, with_reference=bench.law.times_reference(planned))
+    shape = schedule(planned, bench.protocol, with_reference=bench.law(planned.case).times_reference(planned))
     names: dict[Arm, str] = {"reference": REFERENCE, "candidate": candidate}
     arms: dict[Arm, list[ArmTiming]] = {"reference": [], "candidate": []}
     copies: list[CopyReply] = []
     contention = Contention()
     rejected = kept = 0
+    size = bench.kernel(case).output_bytes(case) or 0
 
     def copy() -> None:
         bench.step("copy of the output")
-        copies.append(bench.ask("copy", CopyReply, case=case, protocol=bench.protocol)[0])
+        if size:
+            copies.append(bench.ask("copy", CopyReply, copy_bytes=size, protocol=bench.protocol)[0])
 
     def measure(round_name: str) -> None:
         nonlocal rejected, kept
@@ -166,11 +158,11 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
 
         def take(number: int) -> tuple[ArmTiming, bool]:
             """Time a process until it is quiet; False where it is kept although it is not."""
-            nonlocal rejected, kept, spare
+            nonlocal rejected, kept, spare, size
             while True:
                 contended = f", {rejected} contended" if rejected else ""
                 bench.step(f"process {number + 1} of {len(order)}{round_name}{contended}")
-                arm, others = time_arm(bench, case, names[order[number]])
+                arm, size, others = time_arm(bench, case, names[order[number]])
                 if not contention.disturbed(arm, others):
                     return arm, True
                 if spare == 0:
@@ -197,21 +189,22 @@ def measure_timing(bench: Bench, planned: PlannedCase, candidate: str) -> Timing
 
     if not planned.context:
         bench.step("processes that are thrown away")
-        time_arm(bench, with_groups(case, min(case.batch, 1)), REFERENCE)
-        time_arm(bench, case, candidate)
+        _throw_away(bench, bench.kernel(case).smaller(case), REFERENCE)
+        _throw_away(bench, case, candidate)
     copy()
     measure("")
     references, candidates = arms["reference"], arms["candidate"]
+    judged = [item for item in bench.judged if item.case_id == case.case_id]
     more = not planned.context and bench.protocol.max_replicates > bench.protocol.replicates
-    extended = more and undecided(case.kernel, references, candidates, CONTENDED_MARGIN if kept else 1.0)
+    extended = more and undecided(judged, references, candidates, CONTENDED_MARGIN if kept else 1.0)
     if extended:
         measure(" of the extension")
     copy()
-    if case.batch:
+    if case.work > 0 and copies:
         for arm in (*references, *candidates):
             require_possible(arm, min(taken for each in copies for taken in each.fill_s))
     if references:
-        bench.law.add(case, median(arm.first_call_s for arm in references))
+        bench.law(case).add(case, median(arm.first_call_s for arm in references))
     return Timing(
         references=tuple(references),
         candidates=tuple(candidates),

@@ -1,4 +1,4 @@
-"""The patch that holds an output's worst element: reference, candidate and difference, kept as a file."""
+"""The part of a result that holds its worst element: reference, candidate and difference, kept as a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.contract.records import Case, CaseResult, Comparison, Equivalence
+from validation.contract.cases import Case
+from validation.contract.lines import CaseResult
+from validation.contract.measurements import Comparison, Equivalence
 from validation.measure.bench import ORACLE, Bench, CaseFailed
 
 PATCHES = "patches"
@@ -20,25 +22,32 @@ KEPT_FAILURES = 20
 
 def judged(equivalence: Equivalence) -> Comparison:
     """Give the comparison that decides: with the reference, or with the oracle where the loop is left out."""
-    return equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
+    found = equivalence.candidate_vs_reference or equivalence.candidate_vs_oracle
+    if found is None:
+        raise ValueError("an equivalence holds a comparison with the reference or with the oracle")
+    return found
 
 
 def file_stem(case: Case, candidate: str) -> str:
-    """Name of the files of a case's worst patch, without suffix."""
+    """Name of the files of a case's worst part, without suffix."""
     return f"{case.case_id}-{re.sub(r'[^A-Za-z0-9_.]', '_', candidate)}"
 
 
-def _cut(case: Case, array: NDArray[Any], index: tuple[int, ...]) -> NDArray[Any]:
-    """Cut the patch (or the canvas) that holds the worst element: two axes."""
-    if case.kernel == "reassembly":
-        return np.asarray(array[:, :, 0])
-    return np.asarray(array[index[0], :, :, index[3]])
+def _cut(bench: Bench, case: Case, name: str, comparison: Comparison) -> NDArray[Any] | None:
+    """Cut the part that holds the worst element: two axes; ``None`` where there is nothing to draw."""
+    tree = bench.output(case, name).tree
+    if comparison.worst_index is None or comparison.path not in tree.paths:
+        return None
+    array = tree.arrays[tree.paths.index(comparison.path)]
+    if array.dtype.kind not in "biufc":
+        return None
+    return bench.kernel(case).picture(case, array, comparison.worst_index)
 
 
 def save(
     bench: Bench, case: Case, candidate: str, comparison: Comparison, out: Path
 ) -> tuple[Path, dict[str, NDArray[Any]]] | None:
-    """Save the worst patch as ``.npz``: what was expected as ``reference``, candidate, oracle, difference, and where.
+    """Save the worst part as ``.npz``: what was expected as ``reference``, candidate, oracle, difference, and where.
 
     Parameters
     ----------
@@ -53,18 +62,22 @@ def save(
     Returns
     -------
     Path, dict
-        The file and its arrays; ``None`` where the output has no element.
+        The file and its arrays; ``None`` where there is nothing to draw.
     """
-    if comparison.worst_index is None:
+    names = {"reference": comparison.expected, "candidate": candidate}
+    if bench.kernel(case).oracle is not None:
+        names["oracle"] = ORACLE
+    cut = {role: _cut(bench, case, name, comparison) for role, name in names.items()}
+    found = {role: part for role, part in cut.items() if part is not None}
+    if len(found) < len(names):
         return None
-    names = {"reference": comparison.expected, "candidate": candidate, "oracle": ORACLE}
-    cut = {role: _cut(case, bench.output(case, name).values, comparison.worst_index) for role, name in names.items()}
-    cut["difference"] = cut["candidate"] - cut["reference"]
+    kind = np.result_type(found["candidate"].dtype, np.float64)
+    found["difference"] = found["candidate"].astype(kind) - found["reference"].astype(kind)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{file_stem(case, candidate)}.npz"
-    arrays: dict[str, Any] = {**cut, "worst_index": np.array(comparison.worst_index)}
+    arrays: dict[str, Any] = {**found, "worst_index": np.array(comparison.worst_index)}
     np.savez(path, **arrays)
-    return path, cut
+    return path, found
 
 
 class WorstPatches:

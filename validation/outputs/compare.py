@@ -1,114 +1,42 @@
-"""How far an output is from the expected one, element by element."""
+"""How far a result is from the expected one: array by array, and in words where its structure differs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from validation.contract.records import Comparison
-from validation.outputs.threads import in_threads
-
-# Elements looked at together; the intermediate arrays stay in the processor's cache.
-# What is promised for every case: absolute, with a relative tolerance of zero.
-ATOL = 1e-6
-_CHUNK = 1 << 16
-
-
-def _float32_parts(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Real and imaginary parts (n, 2), or values (n, 1), in float32."""
-    if values.dtype.kind == "c":
-        return np.ascontiguousarray(values.astype(np.complex64)).view(np.float32).reshape(-1, 2)
-    return np.ascontiguousarray(values.astype(np.float32)).reshape(-1, 1)
-
-
-def ulp_distance(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Count the float32 numbers between two arrays of them; -0 and +0 are the same number."""
-
-    def ordered(values: NDArray[np.float32]) -> NDArray[np.int64]:
-        bits = values.view(np.int32).astype(np.int64)
-        return np.asarray(np.where(bits < 0, -(bits & 0x7FFFFFFF), bits), np.int64)
-
-    return np.asarray(np.abs(ordered(expected) - ordered(actual)))
-
-
-def _finite(values: NDArray[Any]) -> tuple[int, int]:
-    """Count NaN and infinite elements; one with both parts is a NaN."""
-    nan = np.isnan(values)
-    return int(nan.sum()), int((np.isinf(values) & ~nan).sum())
-
-
-def _same_bits(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say per element whether both have the same bits."""
-    if left.itemsize % 8 == 0:
-        word: type[np.unsignedinteger[Any]] = np.uint64
-    else:
-        word = np.uint32 if left.itemsize % 4 == 0 else np.uint8
-    words = left.itemsize // np.dtype(word).itemsize
-    equal = (left.view(word) == right.view(word)).reshape(len(left), words)
-    same: NDArray[np.bool_] = equal[:, 0].copy()
-    for index in range(1, words):
-        same &= equal[:, index]
-    return same
-
-
-class _Piece(NamedTuple):
-    """What two pieces of the same length have in common.
-
-    ``nan`` and ``inf`` are counted in the actual one. ``bad`` is the first place where either is not finite; with
-    one, nothing was looked at further. ``where`` is the place of the largest ``error``.
-    """
-
-    identical: int
-    nan: int
-    inf: int
-    bad: int | None
-    error: float
-    where: int
-    ulp: int
-
-
-def _look(left: NDArray[Any], right: NDArray[Any]) -> _Piece:
-    """Compare a piece of the expected output with that of the actual one."""
-    same = _same_bits(left, right)
-    identical = int(np.count_nonzero(same))
-    finite = np.isfinite(left) & np.isfinite(right)
-    if not finite.all():
-        return _Piece(identical, *_finite(right), bad=int(np.argmin(finite)), error=0.0, where=0, ulp=0)
-    # Elements of the same bits are nowhere off; the others are looked at in double precision.
-    differing = np.flatnonzero(~same)
-    if len(differing) == 0:
-        return _Piece(identical, nan=0, inf=0, bad=None, error=0.0, where=0, ulp=0)
-    left, right = left[differing], right[differing]
-    wide = np.complex128 if left.dtype.kind == "c" else np.float64
-    errors = np.abs(left.astype(wide) - right.astype(wide))
-    ulp = int(ulp_distance(_float32_parts(left), _float32_parts(right)).max())
-    where = int(differing[np.argmax(errors)])
-    return _Piece(identical, nan=0, inf=0, bad=None, error=float(errors.max()), where=where, ulp=ulp)
+from validation.contract.measurements import Comparison
+from validation.outputs.elements import EXACTLY, Found, Rule, look_at, not_finite
+from validation.outputs.matching import NOTHING, Pair, Place, pairs, told
+from validation.outputs.tree import Tree
 
 
 def compare(
-    expected: NDArray[Any],
-    actual: NDArray[Any],
+    expected: Tree,
+    actual: Tree,
     *,
     expected_name: str,
     actual_name: str,
     atol: float,
+    rtol: float = 0.0,
     scale: float = 1.0,
     require_going: Callable[[], None] = lambda: None,
 ) -> Comparison:
-    """Compare two outputs.
+    """Compare two results.
 
     Parameters
     ----------
-    expected, actual : ndarray
-        May be memory-mapped; they are read in pieces.
+    expected, actual : Tree
+        Their arrays may be memory-mapped; they are read in pieces.
     expected_name, actual_name : str
         Implementations that made them.
     atol : float
-        Largest absolute difference that passes, in units of ``scale``; the relative tolerance is zero.
+        Largest absolute difference of floating-point numbers that passes, in units of ``scale``.
+    rtol : float
+        What passes beyond that, as a share of the expected magnitude.
     scale : float
         Largest magnitude of the object. Differences are told in its units.
     require_going : callable
@@ -117,68 +45,100 @@ def compare(
     Returns
     -------
     Comparison
-        Passes only if shape and dtype agree, everything is finite and no element is further off than
-        ``atol * scale``. NaN and Inf are counted in ``actual``.
+        Passes only if structure, names, shapes and dtypes agree, no floating-point number is further off than
+        ``atol * scale + rtol * abs(expected)``, and everything else is the same: integers, truths, times, texts, and
+        the index of a table. A NaN or Inf is equal to the same one in its place.
 
     Raises
     ------
     ValueError
-        If ``scale`` is not a positive finite number.
+        If ``scale`` is not a positive finite number, or a tolerance is negative or none.
     """
-    if not 0.0 < scale < np.inf:
+    if not 0.0 < scale < math.inf:
         raise ValueError(f"scale must be a positive finite number, got {scale}")
-    facts: dict[str, Any] = {
-        "expected": expected_name,
-        "actual": actual_name,
-        "atol": atol,
-        "scale": scale,
-        "elements": int(actual.size),
-        "expected_shape": tuple(expected.shape),
-        "actual_shape": tuple(actual.shape),
-        "expected_dtype": str(expected.dtype),
-        "actual_dtype": str(actual.dtype),
-    }
-    flat_actual = actual.reshape(-1)
-    if expected.shape != actual.shape or expected.dtype != actual.dtype:
-        pieces = [_finite(np.asarray(flat_actual[at : at + _CHUNK])) for at in range(0, actual.size, _CHUNK)]
-        return Comparison(
-            passed=False,
-            max_abs_error=None,
-            max_ulp=None,
-            identical_share=None,
-            worst_index=None,
-            nan_count=sum(nan for nan, _ in pieces),
-            inf_count=sum(inf for _, inf in pieces),
-            **facts,
-        )
-    flat_expected = expected.reshape(-1)
+    for name, tolerance in (("atol", atol), ("rtol", rtol)):
+        if not 0.0 <= tolerance < math.inf:
+            raise ValueError(f"{name} must be a finite number and not negative, got {tolerance}")
+    found = _Sum()
+    for pair in pairs(expected, actual):
+        found.add(pair, Rule(atol, rtol, scale), require_going)
+    return Comparison(expected=expected_name, actual=actual_name, atol=atol, rtol=rtol, scale=scale, **found.figures())
 
-    def look(at: int) -> _Piece:
-        require_going()
-        return _look(np.asarray(flat_expected[at : at + _CHUNK]), np.asarray(flat_actual[at : at + _CHUNK]))
 
-    worst_error, worst_at, max_ulp, identical, nan_count, inf_count = -1.0, 0, 0, 0, 0, 0
-    comparable = True
-    starts = range(0, actual.size, _CHUNK)
-    for at, piece in zip(starts, in_threads(look, starts), strict=True):
-        nan_count, inf_count = nan_count + piece.nan, inf_count + piece.inf
-        identical += piece.identical
-        if piece.bad is not None:
-            if comparable:
-                worst_at = at + piece.bad
-            comparable = False
-        elif comparable:
-            max_ulp = max(max_ulp, piece.ulp)
-            if piece.error > worst_error:
-                worst_error, worst_at = piece.error, at + piece.where
-    worst_error = max(worst_error, 0.0) / scale
-    return Comparison(
-        passed=comparable and worst_error <= atol,
-        max_abs_error=worst_error if comparable else None,
-        max_ulp=max_ulp if comparable else None,
-        identical_share=identical / actual.size if actual.size else 1.0,
-        worst_index=tuple(int(i) for i in np.unravel_index(worst_at, actual.shape)) if actual.size else None,
-        nan_count=nan_count,
-        inf_count=inf_count,
-        **facts,
-    )
+class _Sum:
+    """What is found in the pairs of two results, and which pair is the worst."""
+
+    def __init__(self) -> None:
+        self.elements = self.identical = self.nan = self.inf = 0
+        self.error = self.share = 0.0
+        self.ulp: int | None = 0
+        # First something else than numbers differs, then a NaN or Inf, then the largest share; the first of equals.
+        self._rank: tuple[float, ...] = ()
+        self._worst: tuple[Pair, tuple[int, ...] | None] = (Pair(Place(""), NOTHING, NOTHING), None)
+
+    def add(self, pair: Pair, rule: Rule, require_going: Callable[[], None]) -> None:
+        """Look at a pair."""
+        self.elements += pair.texts + sum(array.size for array in pair.alone)
+        self.identical += pair.texts
+        for array in pair.alone:
+            self._count(*not_finite(array))
+        if pair.arrays is None:
+            self._rate((1.0, -1.0, 0.0) if pair.difference is None else (3.0,), pair, pair.at)
+            return
+        left, right = pair.arrays
+        found = look_at(left, right, EXACTLY._replace(scale=rule.scale) if pair.place.exactly else rule, require_going)
+        self.elements += right.size
+        self.identical += found.identical
+        self._count(found.nan, found.inf)
+        self.error, self.share = max(self.error, found.error), max(self.share, found.share)
+        self.ulp = None if self.ulp is None or found.ulp is None else max(self.ulp, found.ulp)
+        where = found.where if found.bad is None else found.bad
+        at = tuple(int(i) for i in np.unravel_index(where, right.shape)) if right.size else None
+        if found.bad is not None and right.dtype.kind not in "fc":
+            words = told(pair.place, _written(left[at]), _written(right[at]), at or ())
+            self._rate((3.0,), pair._replace(difference=words), at)
+        else:
+            self._rate(_rank(found) if right.size else (1.0, -1.0, 0.0), pair, at)
+
+    def _count(self, nan: int, inf: int) -> None:
+        self.nan, self.inf = self.nan + nan, self.inf + inf
+
+    def _rate(self, rank: tuple[float, ...], pair: Pair, at: tuple[int, ...] | None) -> None:
+        if rank > self._rank:
+            self._rank, self._worst = rank, (pair, at)
+
+    def figures(self) -> dict[str, Any]:
+        """Give the figures of a record."""
+        pair, at = self._worst
+        place, shapes = pair.place, (pair.expected.shape, pair.actual.shape)
+        if at is not None:
+            place, at = place.element(at)
+            shapes = shapes[0][len(shapes[0]) - len(at) :], shapes[1][len(shapes[1]) - len(at) :]
+        same, finite = pair.difference is None, self._rank[0] < 2.0
+        told_error = same and finite and math.isfinite(self.error)
+        return {
+            "passed": same and finite and self.share <= 1.0,
+            "elements": self.elements,
+            "expected_shape": shapes[0],
+            "actual_shape": shapes[1],
+            "expected_dtype": pair.expected.dtype,
+            "actual_dtype": pair.actual.dtype,
+            "max_abs_error": self.error if told_error else None,
+            "max_ulp": self.ulp if same and finite else None,
+            "identical_share": (self.identical / self.elements if self.elements else 1.0) if same else None,
+            "worst_index": at,
+            "nan_count": self.nan,
+            "inf_count": self.inf,
+            "worst_share": self.share if told_error and math.isfinite(self.share) else None,
+            "path": place.path,
+            "difference": pair.difference,
+        }
+
+
+def _rank(found: Found) -> tuple[float, ...]:
+    return (2.0,) if found.bad is not None else (1.0, found.share, found.error)
+
+
+def _written(value: Any) -> str:
+    """Write a text, a time or raw bytes."""
+    return str(value) if value.dtype.kind in "mM" else repr(value.item())

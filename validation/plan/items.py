@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from validation.contract.records import Case, Check, Failure, Planned, Record, Role
-from validation.measure.bench import ORACLE, REFERENCE
-from validation.plan.sweeps import EQUIVALENCE, PlannedCase, Sweep
+from validation.contract.base import Record
+from validation.contract.cases import EQUIVALENCE, Case, Check, PlannedCase, Sweep
+from validation.contract.kernel import Kernel
+from validation.contract.manifest import Planned
+from validation.contract.measurements import Failure, Role
+from validation.kernels.registry import Kernels
+from validation.properties import generic
 
 
 class CaseItem(Record, frozen=True, kw_only=True):
@@ -19,21 +23,21 @@ class CaseItem(Record, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The key of its line (see `validation.contract.records.Planned`)."""
+        """The key of its line (see `validation.contract.manifest.Planned`)."""
         return f"{self.planned.case.case_id}|{self.candidate}"
 
 
-class ProbeItem(Record, frozen=True, kw_only=True):
-    """One probe of one candidate."""
+class PropertyItem(Record, frozen=True, kw_only=True):
+    """One property of one candidate."""
 
-    probe: str
+    name: str
     case: Case
     candidate: str
 
     @property
     def key(self) -> str:
         """The key of its line."""
-        return f"{self.probe}|{self.case.case_id}|{self.candidate}"
+        return f"{self.name}|{self.case.case_id}|{self.candidate}"
 
 
 class SuiteItem(Record, frozen=True, kw_only=True):
@@ -58,40 +62,36 @@ class MutantItem(Record, frozen=True, kw_only=True):
         return f"mutant|{self.mutant}"
 
 
-Item = CaseItem | ProbeItem | SuiteItem | MutantItem
-_KINDS: dict[type[Item], Literal["case", "probe", "suite", "mutant"]] = {
+Item = CaseItem | PropertyItem | SuiteItem | MutantItem
+_KINDS: dict[type[Item], Literal["case", "property", "suite", "mutant"]] = {
     CaseItem: "case",
-    ProbeItem: "probe",
+    PropertyItem: "property",
     SuiteItem: "suite",
     MutantItem: "mutant",
 }
 
 
-def _candidates_of(kernel: str, judged: str) -> list[tuple[str, Role]]:
-    """Everything else that the project itself offers for a kernel, with its role.
+def _others(kernel: Kernel, judged: str) -> list[tuple[str, Role]]:
+    """Everything else that comes with a kernel, with its role.
 
     What somebody registered is not among it: an installed package must not decide about another candidate.
     """
-    from validation.kernels.registry import KERNELS, peers
-
-    others: list[tuple[str, Role]] = [(ours.name, "candidate") for ours in KERNELS[kernel].candidates]
-    others += [(peer.name, "peer") for peer in peers(kernel)]
+    others: list[tuple[str, Role]] = [(own.name, "candidate") for own in kernel.candidates]
+    others += [(peer.name, "peer") for peer in kernel.peers]
     return [(name, role) for name, role in others if name != judged]
 
 
-def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:
-    """Pair the cases of a sweep with their candidates, and add its probes, the test suite and the mutants.
+def plan_items(sweep: Sweep, candidate: str, kernels: Kernels) -> tuple[Item, ...]:
+    """Pair the cases of a sweep with their candidates, and add its properties, the test suite and the mutants.
 
-    The judged candidate meets every case with all its checks, and every probe. The others (engines,
-    fallbacks, flag states) meet the cases that ask for them, for equivalence; peers meet the cases that ask
+    The judged candidate meets every case with all its checks, and every property. The others that come with a kernel
+    (engines, fallbacks, flag states) meet the cases that ask for them, for equivalence; peers meet the cases that ask
     for them with all checks.
     """
-    from validation.kernels.patches import probes
-
     items: list[Item] = []
     for planned in sweep.cases:
         items.append(CaseItem(planned=planned, candidate=candidate, role="candidate", checks=planned.checks))
-        others = _candidates_of(planned.case.kernel, candidate)
+        others = _others(kernels[planned.case.kernel], candidate)
         if planned.every_candidate:
             items.extend(
                 CaseItem(planned=planned, candidate=name, role=role, checks=EQUIVALENCE)
@@ -105,22 +105,21 @@ def plan_items(sweep: Sweep, candidate: str) -> tuple[Item, ...]:
                 if role == "peer"
             )
     for planned in sweep.probed:
-        names = sweep.probes or probes.names(planned.case.kernel)
+        kernel = kernels[planned.case.kernel]
+        known = generic.names(kernel)
         judged = [candidate]
         if planned.every_candidate:
-            judged += [name for name, role in _candidates_of(planned.case.kernel, candidate) if role == "candidate"]
+            judged += [name for name, role in _others(kernel, candidate) if role == "candidate"]
         items.extend(
-            ProbeItem(probe=probe, case=planned.case, candidate=name)
-            for name in judged
-            for probe in names
-            if probe in probes.names(planned.case.kernel)
+            PropertyItem(name=name, case=planned.case, candidate=of)
+            for of in judged
+            for name in sweep.properties or known
+            if name in known
         )
     if sweep.suite:
         items += [SuiteItem(flag="off"), SuiteItem(flag="on")]
     if sweep.mutants:
-        from validation.kernels.patches.mutants import MUTANTS
-
-        items += [MutantItem(mutant=mutant.name) for mutant in MUTANTS]
+        items += [MutantItem(mutant=mutant.name) for kernel in kernels for mutant in kernel.mutants]
     return tuple(items)
 
 
@@ -133,15 +132,14 @@ def planned_lines(items: tuple[Item, ...]) -> tuple[Planned, ...]:
     return tuple(lines)
 
 
-def memory_shortage(item: CaseItem, limit_bytes: int | None) -> Failure | None:
+def memory_shortage(kernel: Kernel, item: CaseItem, limit_bytes: int | None) -> Failure | None:
     """Say so if a child of the item would need more memory than it may take."""
-    from validation.kernels.patches.workloads import predicted_bytes
-
     if limit_bytes is None:
         return None
-    for implementation in (item.candidate, REFERENCE, ORACLE):
-        need = predicted_bytes(item.planned.case, implementation)
-        if need > limit_bytes:
+    oracle = () if kernel.oracle is None else (kernel.oracle.name,)
+    for implementation in (item.candidate, kernel.reference.name, *oracle):
+        need = kernel.needed_bytes(item.planned.case, implementation)
+        if need is not None and need > limit_bytes:
             return Failure(
                 reason="skipped_memory",
                 message=f"{implementation} would need about {need / 2**30:.1f} GiB, "

@@ -1,85 +1,33 @@
-"""What a run is, declared before it starts: its options, its sweep, its planned lines, its manifest."""
+"""What a run is, declared before it starts: its kernels, its sweep, its planned lines, its manifest."""
 
 from __future__ import annotations
 
 import datetime
 import secrets
 from pathlib import Path
+from typing import NamedTuple
 
+from validation.contract.cases import Case, Sweep
 from validation.contract.errors import NothingRanError, UsageError
-from validation.contract.records import SCHEMA_VERSION, Manifest, Record
-from validation.kernels import registry as kernels
-from validation.kernels.patches.catalogue import expand
+from validation.contract.kernel import Kernel
+from validation.contract.manifest import SCHEMA_VERSION, Manifest, Scan
+from validation.kernels.pair import PairKernel
+from validation.kernels.registry import Kernels
 from validation.machine import limits
 from validation.machine.surroundings import settings_on_record
-from validation.measure.runner import Mode
 from validation.plan.items import Item, plan_items, planned_lines
-from validation.plan.sweeps import CANDIDATE, Sweep, select
+from validation.plan.sweeps import expand, parse_filters, select
 from validation.run import provenance, results
+from validation.run.options import Options, judged_candidate, kernels_of, sources_of
 from validation.subject import scans
 from validation.subject.suite import find_suite
 
 
-class ClusterOptions(Record, frozen=True, kw_only=True):
-    """The Dask cluster to run on: exactly one of the address of a scheduler, a number of workers, and a class.
-
-    ``cluster_class`` is ``package.module:Class``, ``class_options`` the YAML file of its arguments;
-    ``worker_wait_s`` is how long the run waits while the cluster has no worker.
-    """
-
-    scheduler: str | None = None
-    local_workers: int | None = None
-    cluster_class: str | None = None
-    class_options: str | None = None
-    tls_ca_file: str | None = None
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    worker_wait_s: float = 600.0
-
-    def __post_init__(self) -> None:
-        given = [self.scheduler, self.local_workers, self.cluster_class]
-        if sum(value is not None for value in given) != 1:
-            raise UsageError("give exactly one of --scheduler ADDRESS, --local-cluster N and --cluster CLASS")
-        if self.class_options is not None and self.cluster_class is None:
-            raise UsageError("--cluster-options holds the arguments of a class; name the class with --cluster")
-        tls = [self.tls_ca_file, self.tls_cert, self.tls_key]
-        if any(tls) and not all(tls):
-            raise UsageError("--tls-ca-file, --tls-cert and --tls-key belong together; give all three or none")
-
-
-class Options(Record, frozen=True, kw_only=True):
-    """What the user asked for. ``data`` and ``ptycho`` are paths as given, ``reading`` options on how to read data."""
-
-    sweep: str
-    out: str
-    command: str
-    data: str | None = None
-    reading: tuple[str, ...] = ()
-    ptycho: str | None = None
-    candidate: str = CANDIDATE
-    seed: int = 0
-    resume: bool = False
-    start: Mode = "fork"
-    threads: int | None = None
-    timeout_s: float = 600.0
-    memory_limit_bytes: int | None = None
-    text: str | None = None
-    N: tuple[int, ...] = ()
-    gridsize: tuple[int, ...] = ()
-    batch: tuple[int, ...] = ()
-    dtype: tuple[str, ...] = ()
-    kernel: tuple[str, ...] = ()
-    keep_env: tuple[str, ...] = ()
-    cluster: ClusterOptions | None = None
-
-    def resume_command(self) -> str:
-        """Give the command that continues this run."""
-        return self.command if self.resume else f"{self.command} --resume"
-
-
-class Declaration(Record, frozen=True, kw_only=True):
+class Declaration(NamedTuple):
     """A run as it is meant to be."""
 
+    kernels: Kernels
+    sources: provenance.Sources
     sweep: Sweep
     items: tuple[Item, ...]
     manifest: Manifest
@@ -91,12 +39,45 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
+def sweep_of(options: Options, kernels: Kernels, scan: Scan | None) -> Sweep:
+    """Make the cases that are asked for.
+
+    Raises
+    ------
+    UsageError
+        If there is no such sweep, or nothing in it is judged.
+    """
+    first: Kernel = next(iter(kernels))
+    if options.pair is not None and isinstance(first, PairKernel):
+        return first.plan(options.pair.sizes, options.pair.promises, options.seed)
+    found = select(
+        expand(options.sweep, kernels, scan, options.seed),
+        text=options.text,
+        where=parse_filters(kernels, options.where),
+    )
+    return found
+
+
+def declared_cases(sweep: Sweep) -> tuple[Case, ...]:
+    """Give all cases of a sweep, each once."""
+    found = {planned.case.case_id: planned.case for planned in (*sweep.cases, *sweep.probed)}
+    return tuple(found.values())
+
+
+def seeded(manifest: Manifest) -> Case | None:
+    """Give the case with the least work, whose inputs show that a seed gives the same bits."""
+    return min((case for case in manifest.cases if case.work > 0), key=lambda case: case.work, default=None)
+
+
+def arm_paths(manifest: Manifest) -> dict[str, str]:
+    """Give the folders that come first for one implementation alone, by its name."""
+    origin = manifest.provenance
+    own = {"reference": origin.reference_path, manifest.candidate: origin.candidate_path}
+    return {name: str(Path(path).resolve()) for name, path in own.items() if path is not None}
+
+
 def declare(options: Options) -> Declaration:
     """Declare a run; reads headers and sources only, and starts nothing.
-
-    Parameters
-    ----------
-    options : Options
 
     Raises
     ------
@@ -105,31 +86,22 @@ def declare(options: Options) -> Declaration:
     NothingRanError
         If no case is left after the filters.
     """
-    scan = scans.peek(options.data, options.reading)
-    try:
-        offered = kernels.kernels_of(options.candidate)
-    except kernels.NotAvailableError as error:
-        raise UsageError(f"--{error}") from None
-    # One that stands in for some kernels is measured on their cases; --kernel says otherwise.
-    kernel = options.kernel or (() if len(offered) == len(kernels.KERNELS) else offered)
-    sweep = select(
-        expand(options.sweep, scan, options.seed),
-        text=options.text,
-        N=options.N,
-        gridsize=options.gridsize,
-        batch=options.batch,
-        dtype=options.dtype,
-        kernel=kernel,
-    )
+    kernels = kernels_of(options)
+    takes_scan = any(kernel.takes_scan for kernel in kernels)
+    if options.data is not None and not takes_scan:
+        raise UsageError(f"--data is for kernels that take a scan, but {next(iter(kernels)).name} takes none")
+    scan = scans.peek(options.data, options.reading) if takes_scan else None
+    sweep = sweep_of(options, kernels, scan)
     if not sweep.cases:
         raise NothingRanError(f"no case of the sweep {sweep.name} matches the filters; nothing ran")
     threads = options.threads or limits.usable_cores()
-    target = kernels.target_of_others(options.candidate)
-    origin = provenance.describe(options.ptycho, settings_on_record(threads, options.keep_env), target)
+    sources = sources_of(options, kernels)
+    candidate = judged_candidate(options.candidate, kernels)
+    origin = provenance.describe(sources, settings_on_record(threads, options.keep_env))
     items = tuple(
         item
-        for item in plan_items(sweep, options.candidate)
-        if not item.key.startswith("suite|") or find_suite(options.ptycho) is not None
+        for item in plan_items(sweep, candidate, kernels)
+        if not item.key.startswith("suite|") or find_suite(options.package) is not None
     )
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     manifest = Manifest(
@@ -141,34 +113,40 @@ def declare(options: Options) -> Declaration:
         seed=sweep.seed,
         command=options.command,
         scan=scan,
-        reference_case_id=sweep.reference_case_id,
-        reassembly_case_id=sweep.reassembly_case_id,
-        candidate=options.candidate,
+        kernels=tuple(kernel.card() for kernel in kernels),
+        cases=declared_cases(sweep),
+        judged=sweep.judged,
+        candidate=candidate,
         planned=planned_lines(items),
         protocol=sweep.protocol,
         provenance=origin,
     )
-    return Declaration(sweep=sweep, items=items, manifest=manifest, threads=threads)
+    return Declaration(kernels, sources, sweep, items, manifest, threads)
 
 
 def open_to_continue(path: Path, fresh: Manifest) -> results.RunFolder:
     """Open the run to continue, and see that it is the same run on the same machine and kernel."""
     folder = results.RunFolder.open(path)
     old, new = folder.manifest, fresh
+    then, this = old.provenance, new.provenance
+    scans_of = [(None, (), None) if scan is None else (scan.sha256, scan.reading, scan.read_sha256)
+                for scan in (old.scan, new.scan)]  # fmt: skip
     for what, was, is_now in (
-        ("the schema version", old.schema_version, new.schema_version),
-        ("the kernel's sources (digest)", old.provenance.kernel_digest, new.provenance.kernel_digest),
-        ("the candidate's sources (digest)", old.provenance.candidate_digest, new.provenance.candidate_digest),
-        ("the harness's sources (digest)", old.provenance.harness_digest, new.provenance.harness_digest),
-        ("the machine (fingerprint)", old.provenance.machine.fingerprint, new.provenance.machine.fingerprint),
-        ("the versions", old.provenance.versions, new.provenance.versions),
-        ("the thread settings", old.provenance.threads, new.provenance.threads),
-        ("the scan (sha256)", old.scan.sha256, new.scan.sha256),
-        ("how the scan is read", " ".join(old.scan.reading), " ".join(new.scan.reading)),
-        ("what the scan is read as (sha256)", old.scan.read_sha256, new.scan.read_sha256),
+        ("the schema version", old.written_as, new.written_as),
+        ("the kernel's sources (digest)", then.kernel_digest, this.kernel_digest),
+        ("the candidate's sources (digest)", then.candidate_digest, this.candidate_digest),
+        ("the reference's sources (digest)", then.reference_digest, this.reference_digest),
+        ("the harness's sources (digest)", then.harness_digest, this.harness_digest),
+        ("the machine (fingerprint)", then.machine.fingerprint, this.machine.fingerprint),
+        ("the versions", then.versions, this.versions),
+        ("the thread settings", then.threads, this.threads),
+        ("the scan (sha256)", scans_of[0][0], scans_of[1][0]),
+        ("how the scan is read", " ".join(scans_of[0][1]), " ".join(scans_of[1][1])),
+        ("what the scan is read as (sha256)", scans_of[0][2], scans_of[1][2]),
         ("the sweep", old.sweep, new.sweep),
+        ("the kernels", old.kernels, new.kernels),
         ("the planned cases", old.planned, new.planned),
-        ("the reference case", old.reference_case_id, new.reference_case_id),
+        ("what is judged", old.judged, new.judged),
         ("the protocol", old.protocol, new.protocol),
     ):
         if was != is_now:

@@ -8,10 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-import msgspec
-
 from validation.contract.errors import UsageError
-from validation.contract.records import ArmMemory, ArmTiming, CaseResult, Comparison
+from validation.contract.lines import CaseResult
+from validation.contract.measurements import ArmMemory, ArmTiming, Comparison
 from validation.run.results import RunFolder
 from validation.run.summary import case_passed
 
@@ -47,7 +46,11 @@ def row(line: CaseResult) -> dict[str, Any]:
     reference_first, reference_time = _medians(timing.reference_arms if timing else ())
     candidate_first, candidate_time = _medians(timing.candidate_arms if timing else ())
     return {
-        **msgspec.to_builtins(line.case),
+        "case_id": line.case.case_id,
+        "kernel": line.case.kernel,
+        **line.case.params,
+        "seed": line.case.seed,
+        "work": line.case.work,
         "run_id": line.run_id,
         "started_at": line.started_at,
         "candidate": line.candidate,
@@ -88,7 +91,8 @@ def export(folder: RunFolder, form: Format, target: Path) -> int:
     try:
         if form == "csv":
             text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, list(rows[0]))
+            # Kernels have parameters of their own.
+            writer = csv.DictWriter(text, list(dict.fromkeys(name for each in rows for name in each)))
             writer.writeheader()
             writer.writerows(rows)
             part.write_text(text.getvalue(), newline="")

@@ -1,4 +1,4 @@
-"""Work that nobody times, two items at once: outputs to compare, peaks of memory, probes, the package's own tests.
+"""Work that nobody times, two items at once: outputs to compare, peaks of memory, properties, the package's own tests.
 
 The peak of a process is its own, whatever runs beside it. What is timed is timed before, alone on the machine; what
 needs more memory than half of what there is stays alone altogether.
@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
+from validation.kernels.registry import Kernels
 from validation.measure.bench import Bench, Made
 from validation.measure.runner import LocalExecutor
-from validation.plan.items import CaseItem, Item, ProbeItem, SuiteItem, memory_shortage
+from validation.plan.items import CaseItem, Item, PropertyItem, SuiteItem, memory_shortage
 
 LANES = 2
 # Fewer groups than this do not pay for the start of a second server.
@@ -34,16 +35,18 @@ def groups(items: Sequence[Item]) -> Iterator[Group]:
         yield tuple(group)
 
 
-def may_share(group: Group, limit_bytes: int | None) -> bool:
+def may_share(group: Group, limit_bytes: int | None, kernels: Kernels) -> bool:
     """Say whether other work may run beside a group, its times apart: it fits into a lane's share of memory."""
     return all(
-        isinstance(item, (ProbeItem, SuiteItem))
-        or (isinstance(item, CaseItem) and memory_shortage(item, limit_bytes) is None)
+        isinstance(item, (PropertyItem, SuiteItem))
+        or (
+            isinstance(item, CaseItem) and memory_shortage(kernels[item.planned.case.kernel], item, limit_bytes) is None
+        )
         for item in group
     )
 
 
-def apart(items: Sequence[Item], limit_bytes: int | None) -> tuple[list[Group], list[Group]]:
+def apart(items: Sequence[Item], limit_bytes: int | None, kernels: Kernels) -> tuple[list[Group], list[Group]]:
     """Part a plan into the groups that stay alone on the machine and those that go side by side, both in its order.
 
     What is timed of the second has to be timed before they start. There are none where too few could.
@@ -51,7 +54,7 @@ def apart(items: Sequence[Item], limit_bytes: int | None) -> tuple[list[Group], 
     alone: list[Group] = []
     shared: list[Group] = []
     for group in groups(items):
-        (shared if may_share(group, limit_bytes) else alone).append(group)
+        (shared if may_share(group, limit_bytes, kernels) else alone).append(group)
     return (alone, shared) if len(shared) >= WORTH_A_SERVER else (list(groups(items)), [])
 
 
@@ -195,6 +198,7 @@ class Lanes:
             threads=self.executor.threads,
             memory_limit_bytes=self.limit_bytes,
             keep_env=self.executor.keep_env,
+            preload=self.executor.preload,
         ) as second:
             self.bench.require_going = self.require_going
             self.bench.share = self.share

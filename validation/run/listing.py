@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from validation.child.timing import LONG_CALL_S, SLOW_CALL_S
+from validation.contract.cases import Law, Sweep, schedule
 from validation.contract.errors import NothingRanError
-from validation.kernels.patches.catalogue import expand
-from validation.kernels.patches.law import ReferenceLaw
-from validation.kernels.patches.workloads import predicted_bytes
+from validation.kernels.registry import Kernels
 from validation.measure import parts
-from validation.measure.bench import ORACLE, REFERENCE
-from validation.plan.items import CaseItem, Item, MutantItem, ProbeItem, SuiteItem, plan_items
-from validation.plan.sweeps import Sweep, schedule, select
+from validation.plan.items import CaseItem, Item, MutantItem, PropertyItem, SuiteItem, plan_items
 from validation.run import lanes
-from validation.run.provenance import find_ptycho
-from validation.subject import scans
+from validation.run.declaration import sweep_of
+from validation.run.options import Options, judged_candidate, kernels_of
+from validation.subject import package, scans
 
 # Measured on two cores, rough: a child with its inputs and first call, and what else a line may be.
 CHILD_S = 0.7
-LINE_S = {ProbeItem: 4.0, SuiteItem: 180.0, MutantItem: 7.0}
+LINE_S = {PropertyItem: 4.0, SuiteItem: 180.0, MutantItem: 7.0}
 # How much less work takes that goes side by side, on two lanes and two cores.
 SIDE_BY_SIDE = 1.5
 
 
-def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: bool = False) -> float:
+def predicted_time_s(item: Item, sweep: Sweep, law: Law, *, shared: bool = False) -> float:
     """Predict how long an item takes, roughly: its children, and the calls of the reference.
 
     The candidate's steady calls are not counted; how fast they are is what the run finds out.
@@ -35,7 +31,7 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
     ----------
     item : Item
     sweep : Sweep
-    law : ReferenceLaw
+    law : Law
         What a call of the reference takes.
     shared : bool
         Whether an earlier item made the outputs of reference and oracle.
@@ -43,7 +39,7 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
     if not isinstance(item, CaseItem):
         return LINE_S[type(item)]
     case, protocol = item.planned.case, sweep.protocol
-    start_s, call_s = law.fit()[0], law.predict_s(case)
+    start_s, call_s = law.start_s(), law.predict_s(case)
     warm_s = call_s - start_s
     total_s = 0.0
     if "equivalence" in item.checks:
@@ -62,17 +58,14 @@ def predicted_time_s(item: Item, sweep: Sweep, law: ReferenceLaw, *, shared: boo
     return total_s
 
 
-def lines(
-    *,
-    sweep: str,
-    data: str | None,
-    reading: tuple[str, ...],
-    ptycho: str | None,
-    candidate: str,
-    seed: int,
-    as_json: bool,
-    **filters: Any,
-) -> list[str]:
+def needed_bytes(item: CaseItem, kernels: Kernels) -> int:
+    """Predict what the hungriest process of an item takes; 0 where that is not known."""
+    kernel = kernels[item.planned.case.kernel]
+    names = [item.candidate, kernel.reference.name] + ([kernel.oracle.name] if kernel.oracle else [])
+    return max(kernel.needed_bytes(item.planned.case, name) or 0 for name in names)
+
+
+def lines(options: Options, *, as_json: bool) -> list[str]:
     """List a sweep: one line per case and candidate, and a total.
 
     Raises
@@ -80,23 +73,28 @@ def lines(
     NothingRanError
         If no case matches the filters.
     """
-    find_ptycho(ptycho)
-    chosen = select(expand(sweep, scans.peek(data, reading), seed), **filters)
+    kernels = kernels_of(options)
+    if any(kernel.subject for kernel in kernels):
+        package.find(options.package)
+    takes_scan = any(kernel.takes_scan for kernel in kernels)
+    chosen = sweep_of(options, kernels, scans.peek(options.data, options.reading) if takes_scan else None)
     if not chosen.cases:
         raise NothingRanError(f"no case of the sweep {chosen.name} matches the filters")
-    law = ReferenceLaw()
-    items = plan_items(chosen, candidate)
+    laws = {kernel.name: kernel.law() for kernel in kernels}
+    first: Law = next(iter(laws.values()))
+    items = plan_items(chosen, judged_candidate(options.candidate, kernels), kernels)
+    judged = {found.case_id for found in chosen.judged}
     listed: list[str] = []
     times_s: dict[str, float] = {}
     alone_s: dict[str, float] = {}
     met: set[str] = set()
     for item in items:
         if not isinstance(item, CaseItem):
-            times_s[item.key], alone_s[item.key] = predicted_time_s(item, chosen, law), 0.0
+            times_s[item.key], alone_s[item.key] = predicted_time_s(item, chosen, first), 0.0
             listed.append(msgspec.json.encode({"key": item.key}).decode() if as_json else item.key)
             continue
-        case = item.planned.case
-        need = max(predicted_bytes(case, name) for name in (item.candidate, REFERENCE, ORACLE))
+        case, law = item.planned.case, laws[item.planned.case.kernel]
+        need = needed_bytes(item, kernels)
         time_s = predicted_time_s(item, chosen, law, shared=case.case_id in met)
         met.add(case.case_id)
         times_s[item.key] = time_s
@@ -108,14 +106,12 @@ def lines(
             listed.append(msgspec.json.encode({**msgspec.to_builtins(case), **fields, **predicted}).decode())
             continue
         marks = [*item.checks, *(name for name in ("context", "optional") if getattr(item.planned, name))]
-        if case.case_id == chosen.reference_case_id:
-            marks.append("reference case")
+        marks += ["judged"] if case.case_id in judged else []
         listed.append(f"{case.case_id}  {item.candidate}  {need / 2**30:.1f} GiB  {time_s:.0f} s  {', '.join(marks)}")
     if not as_json:
-        alone, shared = lanes.apart(items, None)
+        alone, shared = lanes.apart(items, None, kernels)
         beside_s = sum(times_s[item.key] - alone_s[item.key] for group in shared for item in group)
         total_s = sum(times_s[item.key] for group in alone for item in group)
         total_s += sum(alone_s[item.key] for group in shared for item in group) + beside_s / SIDE_BY_SIDE
-        total = f"{len(listed)} lines, about {total_s / 60:.0f} min"
-        listed.append(total)
+        listed.append(f"{len(listed)} lines, about {total_s / 60:.0f} min")
     return listed

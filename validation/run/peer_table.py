@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from validation.contract.errors import UsageError
-from validation.contract.records import CaseResult
+from validation.contract.lines import CaseResult
 from validation.run.export import row
 from validation.run.results import RunFolder
 

@@ -6,29 +6,28 @@ import json
 import sys
 from typing import IO, Any
 
-from validation.contract.records import (
+from validation.contract.lines import (
     CalibrationResult,
     CaseResult,
-    Manifest,
     MutantResult,
-    ProbeResult,
+    PropertyResult,
     ResultLine,
     SuiteResult,
 )
-from validation.run.results import key_of
+from validation.contract.manifest import Manifest
 from validation.run.summary import is_skipped
 
 
 def name_of(line: ResultLine) -> str:
     """Name a line in the words of its plan."""
-    return key_of(line).replace("|", " ")
+    return line.key.replace("|", " ")
 
 
 def describe_result(line: ResultLine) -> str:
     """Say what a line holds, in a few words."""
     if isinstance(line, CalibrationResult):
         return f"{sum(check.passed for check in line.checks)} of {len(line.checks)} instruments read right"
-    if isinstance(line, ProbeResult):
+    if isinstance(line, PropertyResult):
         return line.detail if line.figure is None else f"{line.figure:.1e} of {line.limit or 0.0:.1e}, {line.detail}"
     if isinstance(line, SuiteResult):
         return f"{line.passed} passed, {line.failed} failed, {line.skipped} skipped"
@@ -40,8 +39,9 @@ def describe_result(line: ResultLine) -> str:
         return "measured"
     found = line.measurement.equivalence
     against_reference = found.candidate_vs_reference
-    worst = found.candidate_vs_oracle.max_abs_error
-    error = "no error figure" if worst is None else f"error {worst:.1e} to the oracle"
+    to_truth = found.candidate_vs_oracle or against_reference
+    worst = None if to_truth is None else to_truth.max_abs_error
+    error = "no error figure" if worst is None or to_truth is None else f"error {worst:.1e} to the {to_truth.expected}"
     if against_reference is None or against_reference.identical_share is None:
         return error
     return f"{error}, {100 * against_reference.identical_share:.6g} % of the bits like the reference"
@@ -64,9 +64,8 @@ class Progress:
         """Tell the run and its size; ``done`` cases were there before."""
         self.total, self.done = total, done
         before = f", {done} already done" if done else ""
-        self._say(
-            f"run {manifest.run_id}: sweep {manifest.sweep}, {total} lines planned{before}, scan {manifest.scan.name}"
-        )
+        scan = "" if manifest.scan is None else f", scan {manifest.scan.name}"
+        self._say(f"run {manifest.run_id}: sweep {manifest.sweep}, {total} lines planned{before}{scan}")
 
     def note(self, text: str) -> None:
         """Tell something out of the ordinary."""
@@ -112,12 +111,12 @@ class JsonProgress(Progress):
 
     def part_done(self, part: CaseResult) -> None:
         """Tell that some checks of a case are on disk."""
-        self._event("part", key=key_of(part), checks=part.checks)
+        self._event("part", key=part.key, checks=part.checks)
 
     def line_done(self, line: ResultLine, passed: bool) -> None:
         """Tell what a line holds that is now on disk."""
         failure = line.failure.reason if isinstance(line, CaseResult) and line.failure else None
-        self._event("line", key=key_of(line), passed=passed, failure=failure, text=describe_result(line))
+        self._event("line", key=line.key, passed=passed, failure=failure, text=describe_result(line))
 
 
 class BarProgress(Progress):
@@ -170,8 +169,9 @@ class BarProgress(Progress):
         """Tell what a line holds, and keep the worst error so far in sight."""
         super().line_done(line, passed)
         equivalence = line.measurement.equivalence if isinstance(line, CaseResult) and line.measurement else None
-        if equivalence is not None and equivalence.candidate_vs_oracle.max_abs_error is not None:
-            self.worst = max(self.worst, equivalence.candidate_vs_oracle.max_abs_error)
+        found = (equivalence.candidate_vs_oracle or equivalence.candidate_vs_reference) if equivalence else None
+        if found is not None and found.max_abs_error is not None:
+            self.worst = max(self.worst, found.max_abs_error)
         self.bar.update(
             self.task,
             lines=f"{self.done}/{self.total}",

@@ -4,75 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import re
 import subprocess
 from pathlib import Path
 
+from validation.contract.base import Record
 from validation.contract.errors import UsageError
-from validation.contract.records import Machine, Provenance
+from validation.contract.manifest import Machine, Provenance
+from validation.machine.candidate_files import digest as files_digest
+from validation.machine.candidate_files import place
 from validation.machine.limits import usable_cores
+from validation.machine.sources import sources_digest
 from validation.machine.surroundings import cleared
-from validation.run.candidate_files import digest as candidate_digest
+from validation.subject import package
 
-SETTINGS = "config"
 PACKAGES = (
     "tensorflow", "numpy", "numba", "llvmlite", "scipy", "keras", "msgspec",
-    "jax", "torch", "opencv-python-headless",
+    "jax", "torch", "opencv-python-headless", "pandas",
 )  # fmt: skip
 _ISA = re.compile(r"^(sse|ssse|avx|fma|bmi|f16c|amx|neon|asimd|sve|vsx)")
-
-
-def find_ptycho(path: str | None) -> Path:
-    """Folder of the ``ptycho`` package to measure: in the checkout at ``path``, or the installed one.
-
-    Raises
-    ------
-    UsageError
-        If it is not there.
-    """
-    if path is not None:
-        folder = Path(path) / "ptycho"
-        if not (folder / "__init__.py").is_file():
-            raise UsageError(f"--ptycho must be a folder that holds the package ptycho, but {path} does not")
-        return folder
-    spec = importlib.util.find_spec("ptycho")
-    if spec is None or spec.origin is None:
-        raise UsageError("the package ptycho must be installed or given with --ptycho PATH; it was not found")
-    return Path(spec.origin).parent
-
-
-def sources_digest(package: Path, left_out: str | None = None) -> str:
-    """SHA-256 over the names and contents of a package's Python sources, in order of their names.
-
-    Parameters
-    ----------
-    package : Path
-        A folder, or the file of a module.
-    left_out : str, optional
-        A folder in it that does not count.
-    """
-    sources = package.rglob("*.py") if package.is_dir() else [package]
-    root = package if package.is_dir() else package.parent
-    digest = hashlib.sha256()
-    for source in sorted(sources, key=lambda found: found.relative_to(root).as_posix()):
-        if source.relative_to(root).parts[0] == left_out:
-            continue
-        content = source.read_bytes()
-        digest.update(f"{source.relative_to(root).as_posix()}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def kernel_digest(package: Path) -> str:
-    """Digest of the sources of ``ptycho``.
-
-    The sources in ``config`` are left out: they hold settings and compute nothing, and the default of the
-    flag, which rests on a verdict about a digest, is one of them.
-    """
-    return sources_digest(package, left_out=SETTINGS)
 
 
 def harness_digest() -> str:
@@ -80,28 +32,62 @@ def harness_digest() -> str:
     return sources_digest(Path(__file__).parents[1])
 
 
-def check_unchanged(ptycho_path: str | None, recorded: Provenance, candidate: str | None = None) -> None:
-    """See that the sources to measure are those that a run has on record: every child imports them anew.
+class Sources(Record, frozen=True, kw_only=True):
+    """What is judged: the package under test, a reference and a candidate of the user's, as far as there are any.
 
-    Parameters
-    ----------
-    ptycho_path : str or None
-    recorded : Provenance
-    candidate : str, optional
-        ``module:function`` of a candidate of the user's.
+    ``package``, ``reference_path`` and ``candidate_path`` are as the user gave them. ``reference`` and ``candidate``
+    are ``module:function``, looked up in ``paths`` first, before that in their own path.
+    """
+
+    of_package: bool = True
+    package: str | None = None
+    reference: str | None = None
+    reference_path: str | None = None
+    candidate: str | None = None
+    candidate_path: str | None = None
+    paths: tuple[str, ...] = ()
+
+    def _first(self, own: str | None) -> tuple[str, ...]:
+        return self.paths if own is None else (own, *self.paths)
+
+    def kernel_digest(self) -> str:
+        """Digest of the package, or of what the reference came with."""
+        if self.of_package:
+            return package.digest(package.find(self.package))
+        return str(files_digest(self.reference, self._first(self.reference_path)))
+
+    def reference_digest(self) -> str | None:
+        """Digest of what a reference of the user's came with, beside that of the package."""
+        return files_digest(self.reference, self._first(self.reference_path)) if self.of_package else None
+
+    def candidate_digest(self) -> str | None:
+        """Digest of what a candidate of the user's came with."""
+        return files_digest(self.candidate, self._first(self.candidate_path))
+
+    def folder(self) -> Path | None:
+        """Folder whose repository the judged sources may be in."""
+        if self.of_package:
+            return package.find(self.package)
+        return place(str(self.reference), self._first(self.reference_path))
+
+
+def check_unchanged(sources: Sources, recorded: Provenance) -> None:
+    """See that the sources to measure are those that a run has on record: every child imports them anew.
 
     Raises
     ------
     UsageError
         If not.
     """
-    sources = [("kernel", kernel_digest(find_ptycho(ptycho_path)), recorded.kernel_digest)]
-    if candidate is not None:
-        sources.append(("candidate", str(candidate_digest(candidate)), str(recorded.candidate_digest)))
-    for whose, found, expected in sources:
-        if found != expected:
+    found = [("kernel", sources.kernel_digest(), recorded.kernel_digest)]
+    if sources.candidate is not None:
+        found.append(("candidate", str(sources.candidate_digest()), str(recorded.candidate_digest)))
+    if sources.reference is not None and sources.of_package:
+        found.append(("reference", str(sources.reference_digest()), str(recorded.reference_digest)))
+    for whose, now, expected in found:
+        if now != expected:
             raise UsageError(
-                f"the {whose}'s sources changed while they were measured (digest {found[:12]}, the run's is "
+                f"the {whose}'s sources changed while they were measured (digest {now[:12]}, the run's is "
                 f"{expected[:12]}); what was measured before is kept: put the sources back and continue with "
                 "--resume, or start another run"
             )
@@ -155,7 +141,7 @@ def describe_machine() -> Machine:
         isa_flags=isa,
         cores=usable_cores(),
         memory_bytes=memory,
-        kernel=platform.release(),
+        os_release=platform.release(),
         governor=governor,
     )
 
@@ -167,34 +153,34 @@ def _version(package: str) -> str | None:
         return None
 
 
-def describe(ptycho_path: str | None, threads: dict[str, str], candidate: str | None = None) -> Provenance:
+def describe(sources: Sources, threads: dict[str, str]) -> Provenance:
     """Provenance of everything a run measures.
 
     Parameters
     ----------
-    ptycho_path : str or None
-        As the user gave it to ``--ptycho``.
+    sources : Sources
     threads : dict
         Environment variables that fix the thread counts of the children, and those that the user keeps.
-    candidate : str, optional
-        ``module:function`` of a candidate of the user's.
     """
-    package = find_ptycho(ptycho_path)
-    tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
-    status = _git(package, "status", "--porcelain", "--untracked-files=no", ":/") if tracked else None
+    folder = sources.folder()
+    tracked = folder is not None and _git(folder, "ls-files", "--error-unmatch", ".") is not None
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no", ":/") if folder and tracked else None
     # A source that git does not know is imported, and in the digest, all the same.
-    unknown = _git(package, "ls-files", "--others", "--exclude-standard", "--", "*.py") if tracked else None
+    unknown = _git(folder, "ls-files", "--others", "--exclude-standard", "--", "*.py") if folder and tracked else None
     versions = {name: version for name in PACKAGES if (version := _version(name)) is not None}
     return Provenance(
-        commit=_git(package, "rev-parse", "HEAD") if tracked else None,
+        commit=_git(folder, "rev-parse", "HEAD") if folder and tracked else None,
         dirty=None if status is None else bool(status or unknown),
-        commit_subject=_git(package, "log", "-1", "--format=%s") if tracked else None,
-        kernel_digest=kernel_digest(package),
-        ptycho_path=ptycho_path or "installed",
+        commit_subject=_git(folder, "log", "-1", "--format=%s") if folder and tracked else None,
+        kernel_digest=sources.kernel_digest(),
+        package_path=sources.package or "installed",
         machine=describe_machine(),
         versions={"python": platform.python_version(), **versions},
         threads=threads,
         harness_digest=harness_digest(),
-        candidate_digest=candidate_digest(candidate),
+        candidate_digest=sources.candidate_digest(),
+        reference_path=sources.reference_path,
+        candidate_path=sources.candidate_path,
+        reference_digest=sources.reference_digest(),
         cleared_env=cleared(threads),
     )

@@ -18,17 +18,9 @@ from typing import Any
 import msgspec
 
 from validation.contract.errors import UNDECODABLE, UsageError
-from validation.contract.records import (
-    READABLE_VERSIONS,
-    SCHEMA_VERSION,
-    CalibrationResult,
-    CaseResult,
-    Manifest,
-    MutantResult,
-    ProbeResult,
-    ResultLine,
-    SuiteResult,
-)
+from validation.contract.lines import CaseResult, ResultLine
+from validation.contract.manifest import SCHEMA_VERSION, Manifest
+from validation.contract.upgrade import READABLE_VERSIONS, decode_line, decode_manifest
 
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
@@ -38,21 +30,6 @@ LOCK = "lock"
 # What flock says where another process holds the lock; anything else is said of the file system.
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _CONTINUE = "mend that, then continue the run with --resume"
-
-
-def key_of(line: ResultLine) -> str:
-    """Give the planned key that a result line answers (see `validation.contract.records.Planned`)."""
-    if isinstance(line, CaseResult):
-        return f"{line.case.case_id}|{line.candidate}"
-    if isinstance(line, ProbeResult):
-        return f"{line.probe}|{line.case_id}|{line.candidate}"
-    if isinstance(line, MutantResult):
-        return f"mutant|{line.mutant}"
-    if isinstance(line, SuiteResult):
-        return f"suite|{line.flag}"
-    if isinstance(line, CalibrationResult) and line.other_machine is not None:
-        return f"calibration|{line.other_machine}"
-    return "calibration"
 
 
 def _refuse_non_finite(value: Any, where: str) -> None:
@@ -77,18 +54,6 @@ def encode(record: Manifest | ResultLine) -> bytes:
     plain = msgspec.to_builtins(record)
     _refuse_non_finite(plain, type(record).__name__)
     return msgspec.json.encode(plain)
-
-
-def decode_line(encoded: bytes) -> ResultLine:
-    """Decode one result line; the inverse of `encode`.
-
-    Raises
-    ------
-    msgspec.MsgspecError, UnicodeDecodeError, RecursionError
-        If it is not a line of this schema: one of `UNDECODABLE`.
-    """
-    line: ResultLine = msgspec.json.decode(encoded, type=ResultLine)
-    return line
 
 
 class RunFolder:
@@ -142,8 +107,8 @@ class RunFolder:
                     f"{path / MANIFEST} must have schema version {' or '.join(READABLE_VERSIONS)}, got {version!r}; "
                     "use the harness version that wrote it"
                 )
-            return cls(path, msgspec.json.decode(encoded, type=Manifest))
-        except (*UNDECODABLE, KeyError, TypeError) as error:
+            return cls(path, decode_manifest(encoded))
+        except UNDECODABLE as error:
             raise UsageError(f"{path / MANIFEST} is not a manifest of this harness: {error}") from None
 
     @contextlib.contextmanager
@@ -211,11 +176,11 @@ class RunFolder:
         found: dict[str, list[CaseResult]] = {}
         for where, line in self._read(PARTS):
             if not isinstance(line, CaseResult):
-                raise UsageError(f"{where} must be of a case, got {key_of(line)}; remove it")
-            earlier = found.setdefault(key_of(line), [])
+                raise UsageError(f"{where} must be of a case, got {line.key}; remove it")
+            earlier = found.setdefault(line.key, [])
             twice = {check for part in earlier for check in part.checks} & set(line.checks)
             if twice:
-                raise UsageError(f"{where} repeats {', '.join(sorted(twice))} of {key_of(line)}; remove one of the two")
+                raise UsageError(f"{where} repeats {', '.join(sorted(twice))} of {line.key}; remove one of the two")
             earlier.append(line)
         return found
 
@@ -234,7 +199,7 @@ class RunFolder:
         """
         found: dict[str, ResultLine] = {}
         for where, line in self._read(RESULTS):
-            key = key_of(line)
+            key = line.key
             if key in found:
                 raise UsageError(f"{where} repeats {key}; a case counts once, remove one of the two lines")
             found[key] = line

@@ -7,56 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from validation.contract.cases import Check
 from validation.contract.errors import InstrumentError, UsageError
-from validation.contract.records import SCHEMA_VERSION, CalibrationResult, CaseResult, Check, ResultLine, Scan
-from validation.contract.tasks import ErrorReply, ScanReply, Task
-from validation.kernels import registry as kernels
+from validation.contract.lines import CalibrationResult, CaseResult, MutantResult, ResultLine
+from validation.contract.manifest import SCHEMA_VERSION, Manifest
 from validation.machine.limits import available_bytes
 from validation.machine.surroundings import cleared_note
 from validation.measure import lines, parts, worst
-from validation.measure.bench import Bench
-from validation.measure.runner import Executor, LocalExecutor
-from validation.plan.items import CaseItem, Item, MutantItem, ProbeItem, SuiteItem
+from validation.measure.bench import Bench, Step
+from validation.measure.instruments import read_instruments, read_scan, require_calibrated
+from validation.measure.runner import LocalExecutor
+from validation.plan.items import CaseItem, Item, MutantItem, PropertyItem, SuiteItem
 from validation.run import lanes, provenance, results
-from validation.run.declaration import Options, declare, now, open_to_continue
+from validation.run.declaration import Declaration, arm_paths, declare, now, open_to_continue, seeded
+from validation.run.options import Options
 from validation.run.progress import Progress
 from validation.run.summary import Summary, line_passed, summarise
 from validation.subject import scans
-from validation.subject.scans import BUILT_IN_SCAN, materialise
+from validation.subject.scans import materialise
 
 CALIBRATION_ATTEMPTS = 2
 
-
-def read_scan(executor: Executor, path: str, given: str | None, ptycho_path: str | None) -> Scan:
-    """Read and check a scan in a child process.
-
-    Raises
-    ------
-    UsageError
-        If it is not a scan.
-    InstrumentError
-        If the child that should read it was killed.
-    """
-    answer = executor.run(Task(action="scan", scan_path=path, ptycho_path=ptycho_path), 120.0)
-    if isinstance(answer.reply, ScanReply):
-        name = BUILT_IN_SCAN if given is None else Path(given).name
-        return msgspec.structs.replace(answer.reply.scan, name=name, path=given)
-    if isinstance(answer.reply, ErrorReply):
-        raise UsageError(" ".join(answer.reply.message.split()))
-    failure = answer.failure
-    if failure is not None and failure.reason in ("signal", "timeout"):
-        raise InstrumentError(
-            f"the scan could not be read, since its child ended ({failure.reason}: {failure.message}); start again"
-        )
-    raise UsageError(
-        f"--data must be a scan file that can be read, but reading {given or BUILT_IN_SCAN} failed "
-        f"({failure.reason if failure else 'no reply'}: {' '.join(failure.message.split()) if failure else ''})"
-    )
+# Lets the gate judge the known-bad of some names, and gives their lines and a note; see `validation.gallery.lines`.
+Gallery = Callable[
+    [Bench, Manifest, Path, tuple[str, ...], Callable[[], dict[str, Any]]], tuple[tuple[MutantResult, ...], str | None]
+]
 
 
 class _Run:
@@ -70,6 +49,8 @@ class _Run:
         options: Options,
         memory_limit_bytes: int | None,
         progress: Progress,
+        sources: provenance.Sources,
+        gallery: Gallery | None,
     ) -> None:
         self.folder = folder
         self.bench = bench
@@ -78,7 +59,8 @@ class _Run:
         self.memory_limit_bytes = memory_limit_bytes
         self.progress = progress
         self.worst = worst.WorstPatches(folder.path / worst.PATCHES)
-        self.target = kernels.target_of_others(options.candidate)
+        self.sources = sources
+        self.gallery = gallery
         self.scan_stamps = {path: scans.stamp(path) for path in (bench.scan_path, options.data) if path}
         self.parts: dict[str, list[CaseResult]] = {}
         self.ended: set[str] = set()
@@ -86,7 +68,7 @@ class _Run:
 
     def go(self, items: tuple[Item, ...]) -> None:
         """Do what is not done yet: what stays alone, all other times, what goes side by side, and the gallery."""
-        done = {results.key_of(line): line for line in self.folder.lines()}
+        done = {line.key: line for line in self.folder.lines()}
         todo = [item for item in items if item.key not in done]
         self.checks = {item.key: item.checks if isinstance(item, CaseItem) else () for item in items}
         self.ended.update(done)
@@ -96,7 +78,7 @@ class _Run:
         if not isinstance(calibration, CalibrationResult):
             calibration = self.calibrate()
         require_calibrated(calibration)
-        alone, shared = lanes.apart(todo, self.lanes.limit_bytes)
+        alone, shared = lanes.apart(todo, self.lanes.limit_bytes, self.bench.kernels)
         for group in alone:
             self.do(self.bench, group)
         self.time_alone(shared)
@@ -119,9 +101,9 @@ class _Run:
     def do(self, bench: Bench, group: lanes.Group) -> None:
         """Do the items of a group on a bench, and write a line for each."""
         for item in group:
-            if isinstance(item, ProbeItem):
-                self.progress.step(f"probe {item.probe} of {item.candidate}")
-                self.append(lines.probe_line(bench, item, self.head()))
+            if isinstance(item, PropertyItem):
+                self.progress.step(f"property {item.name} of {item.candidate}")
+                self.append(lines.property_line(bench, item, self.head()))
             elif isinstance(item, SuiteItem):
                 self.progress.step(f"test suite with the flag {item.flag}")
                 found = lines.suite_line(bench, item, self.head())
@@ -179,7 +161,7 @@ class _Run:
         with self.lanes.lock:
             self.require_counting()
             self.folder.append(line)
-            self.ended.add(results.key_of(line))
+            self.ended.add(line.key)
             self.progress.line_done(line, line_passed(line))
             self.tell_work()
 
@@ -194,7 +176,7 @@ class _Run:
             If kernel, candidate or scan changed.
         """
         self.lanes.require_going()
-        provenance.check_unchanged(self.options.ptycho, self.folder.manifest.provenance, self.target)
+        provenance.check_unchanged(self.sources, self.folder.manifest.provenance)
         for path, stamp in self.scan_stamps.items():
             scans.check_unchanged(path, stamp)
 
@@ -209,7 +191,7 @@ class _Run:
         for attempt in range(CALIBRATION_ATTEMPTS):
             self.progress.step("calibration")
             head = self.head()
-            line = CalibrationResult(checks=lines.read_instruments(self.bench), **head)
+            line = CalibrationResult(checks=read_instruments(self.bench, seeded(self.folder.manifest)), **head)
             if line_passed(line) or attempt + 1 == CALIBRATION_ATTEMPTS:
                 break
             self.progress.note("the calibration failed; it is repeated once, other work may have disturbed it")
@@ -218,37 +200,13 @@ class _Run:
 
     def mutants(self, names: tuple[str, ...]) -> None:
         """Let the gate judge the known-bad, beside the true candidate as the control."""
-        folder = self.folder.path / "mutants"
-        found, note = lines.mutant_lines(self.bench, self.folder.manifest, folder, names, self.head)
+        if self.gallery is None:
+            raise InstrumentError("this run plans mutants, but nothing here lets the gate judge them")
+        found, note = self.gallery(self.bench, self.folder.manifest, self.folder.path / "mutants", names, self.head)
         if note is not None:
             self.progress.note(note)
         for line in found:
             self.append(line)
-
-
-def misreadings(line: CalibrationResult) -> str:
-    """Say what the instruments read that do not read right; empty if all do."""
-    return "; ".join(
-        f"{check.instrument} must read {check.expected:g} {check.unit} within {100 * check.limit:g} %, "
-        f"got {check.measured:g}"
-        for check in line.checks
-        if not check.passed
-    )
-
-
-def require_calibrated(line: CalibrationResult) -> None:
-    """Refuse to go on with instruments that do not read what is known.
-
-    Raises
-    ------
-    InstrumentError
-        If a check of the calibration did not pass.
-    """
-    readings = misreadings(line)
-    if readings:
-        raise InstrumentError(
-            f"{readings}; nothing was measured, see python -m validation doctor, then start a new run"
-        )
 
 
 def check_folder(options: Options) -> None:
@@ -280,8 +238,33 @@ def set_torn_line_aside(folder: results.RunFolder, progress: Progress) -> None:
             progress.note(f"the last line was torn; it was set aside in {torn}, and its case runs again")
 
 
-def run(options: Options, progress: Progress) -> Summary:
+def bench_of(
+    declared: Declaration, options: Options, executor: LocalExecutor, scan_path: str | None, scratch: Path, step: Step
+) -> Bench:
+    """Make the place where the cases of a run are measured."""
+    return Bench(
+        executor,
+        kernels=declared.kernels,
+        scan_path=scan_path,
+        package=None if options.package is None else str(Path(options.package).resolve()),
+        arm_paths=arm_paths(declared.manifest),
+        protocol=declared.sweep.protocol,
+        judged=declared.sweep.judged,
+        scratch=scratch,
+        timeout_s=options.timeout_s,
+        step=step,
+    )
+
+
+def run(options: Options, progress: Progress, gallery: Gallery | None = None) -> Summary:
     """Run a sweep, or continue one.
+
+    Parameters
+    ----------
+    options : Options
+    progress : Progress
+    gallery : callable, optional
+        Lets the gate judge the known-bad, where the sweep has them.
 
     Raises
     ------
@@ -292,15 +275,6 @@ def run(options: Options, progress: Progress) -> Summary:
     NothingRanError
         If no case is left after the filters.
     """
-    if options.cluster is not None:
-        try:
-            from validation.cluster.session import run_on_cluster
-        except ImportError as error:
-            raise UsageError(
-                f"a run on a cluster needs the extra distributed ({error}); "
-                "install it with: pip install 'ptycho-validation[distributed]'"
-            ) from None
-        return run_on_cluster(options, progress)
     out = Path(options.out)
     check_folder(options)
     declared = declare(options)
@@ -310,7 +284,6 @@ def run(options: Options, progress: Progress) -> Summary:
         progress.note(note)
     available = int(0.8 * available_bytes()) or None
     limit = options.memory_limit_bytes or available
-    ptycho_path = None if options.ptycho is None else str(Path(options.ptycho).resolve())
     with (
         tempfile.TemporaryDirectory(prefix="validation-") as scratch_name,
         LocalExecutor(
@@ -319,28 +292,25 @@ def run(options: Options, progress: Progress) -> Summary:
             threads=declared.threads,
             memory_limit_bytes=limit,
             keep_env=options.keep_env,
+            preload=declared.kernels.preload,
         ) as executor,
     ):
-        scan_path = materialise(options.data, Path(scratch_name), options.reading, progress.note)
-        bench = Bench(
-            executor,
-            scan_path=scan_path,
-            ptycho_path=ptycho_path,
-            protocol=declared.sweep.protocol,
-            scratch=Path(scratch_name),
-            timeout_s=options.timeout_s,
-            step=progress.step,
-        )
+        declared_scan = declared.manifest.scan
+        scan_path = None
+        if declared_scan is not None:
+            scan_path = materialise(options.data, Path(scratch_name), options.reading, progress.note)
+        bench = bench_of(declared, options, executor, scan_path, Path(scratch_name), progress.step)
         if folder is None:
-            progress.step("reading the scan")
-            scan = read_scan(executor, scan_path, options.data, ptycho_path)
-            if scan.sha256 != declared.manifest.scan.read_sha256:
-                raise UsageError(f"{options.data} changed while it was read; start again")
+            if declared_scan is not None and scan_path is not None:
+                progress.step("reading the scan")
+                scan = read_scan(executor, scan_path, options.data, bench.paths)
+                if scan.sha256 != declared_scan.read_sha256:
+                    raise UsageError(f"{options.data} changed while it was read; start again")
             folder = results.RunFolder.create(out, declared.manifest)
         with folder.locked():
             set_torn_line_aside(folder, progress)
             shares = [bytes_ for bytes_ in (limit, available and available // lanes.LANES) if bytes_]
             side_by_side = lanes.Lanes(bench, executor, min(shares, default=None))
-            running = _Run(folder, bench, side_by_side, options, limit, progress)
+            running = _Run(folder, bench, side_by_side, options, limit, progress, declared.sources, gallery)
             running.go(declared.items)
             return summarise(folder)

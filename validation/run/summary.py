@@ -6,12 +6,12 @@ import shlex
 
 import msgspec
 
-from validation.contract.records import (
+from validation.contract.base import Record
+from validation.contract.lines import (
     CalibrationResult,
     CaseResult,
     MutantResult,
-    ProbeResult,
-    Record,
+    PropertyResult,
     ResultLine,
     SuiteResult,
 )
@@ -53,7 +53,7 @@ def line_passed(line: ResultLine) -> bool:
         return case_passed(line)
     if isinstance(line, CalibrationResult):
         return all(check.passed for check in line.checks)
-    if isinstance(line, ProbeResult):
+    if isinstance(line, PropertyResult):
         return line.passed
     if isinstance(line, MutantResult):
         return line.verdict != "ACCEPT" and line.expected_criterion in line.rejected_by
@@ -77,7 +77,7 @@ def summarise(folder: results.RunFolder) -> Summary:
     planned = {item.key for item in folder.manifest.planned}
     passed = sum(line_passed(line) for line in lines)
     skipped = sum(is_skipped(line) for line in lines)
-    timed = [line for line in lines if isinstance(line, (CaseResult, ProbeResult)) and line.wall_s is not None]
+    timed = [line for line in lines if isinstance(line, (CaseResult, PropertyResult)) and line.wall_s is not None]
     wall_s = sum(line.wall_s or 0.0 for line in timed)
     return Summary(
         out=str(folder.path),
@@ -87,7 +87,7 @@ def summarise(folder: results.RunFolder) -> Summary:
         passed=passed,
         failed=len(lines) - passed - skipped,
         skipped=skipped,
-        missing=len(planned - {results.key_of(line) for line in lines}),
+        missing=len(planned - {line.key for line in lines}),
         overhead_share=1.0 - sum(line.measured_s for line in timed) / wall_s if wall_s else None,
     )
 

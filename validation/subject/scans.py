@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from validation.contract.errors import UsageError
-from validation.contract.records import Scan
+from validation.contract.manifest import Scan
 
 BUILT_IN_SCAN = "built-in scan"
 # Name of the array with the nearest positions of each position, and for how many positions and neighbours it is made.

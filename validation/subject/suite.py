@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-from validation.contract.records import Record
-from validation.run.provenance import find_ptycho
+from validation.contract.base import Record
+from validation.subject import package
 
 VARIABLE = "USE_BATCHED_PATCH_EXTRACTION"
 # How often a suite that runs is asked whether it may go on.
@@ -31,9 +31,9 @@ class SuiteOutcome(Record, frozen=True, kw_only=True):
     command: str
 
 
-def find_suite(ptycho: str | None) -> Path | None:
+def find_suite(path: str | None) -> Path | None:
     """Find the checkout whose ``tests/ptycho`` tests the package; ``None`` where it came without tests."""
-    checkout = find_ptycho(ptycho).parent
+    checkout = package.find(path).parent
     return checkout if (checkout / "tests" / "ptycho").is_dir() else None
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.validation.children import make_case
 from validation.kernels.patches import workloads
+from validation.kernels.patches.case import of
 from validation.subject import demo_scan, scans
 from validation.subject.scan.neighbours import nearest
 
@@ -96,16 +97,18 @@ def test_children_get_the_same_offsets_from_what_the_parent_found_as_without(tmp
     given = save(tmp_path / "given.npz", built_in(), (200, 256))
     prepared = scans.materialise(str(given), tmp_path)
     case = make_case(pattern="scan", gridsize=gridsize, batch=1500, height=200, width=256)
-    with_it, without = workloads.positions(case, prepared), workloads.positions(case, str(given))
+    with_it, without = workloads.positions(of(case), prepared), workloads.positions(of(case), str(given))
     assert with_it.tobytes() == without.tobytes()
     smaller = make_case(pattern="scan", gridsize=gridsize, batch=40, height=100, width=200)
-    assert workloads.positions(smaller, prepared).tobytes() == workloads.positions(smaller, str(given)).tobytes()
+    assert (
+        workloads.positions(of(smaller), prepared).tobytes() == workloads.positions(of(smaller), str(given)).tobytes()
+    )
 
 
 def test_a_scan_of_fewer_positions_than_a_group_has_goes_round(tmp_path):
     path = save(tmp_path / "few.npz", np.array([[5.0, 5], [9, 5]]), (20, 20))
     case = make_case(pattern="scan", gridsize=2, batch=2, height=20, width=20)
-    found = workloads.positions(case, scans.materialise(str(path), tmp_path))
+    found = workloads.positions(of(case), scans.materialise(str(path), tmp_path))
     np.testing.assert_array_equal(found[:, 0], [5, 9, 5, 9, 9, 5, 9, 5])
 
 
@@ -117,5 +120,5 @@ def test_a_million_positions_are_prepared_in_seconds_and_a_child_takes_less_than
     assert time.process_time() - started < 20
     case = make_case(pattern="scan", gridsize=2, batch=5000, height=2048, width=2100)
     started = time.process_time()
-    workloads.positions(case, prepared)
+    workloads.positions(of(case), prepared)
     assert time.process_time() - started < 3

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from validation.kernels.registry import NotAvailableError
+from validation.contract.kernel import NotAvailableError
 
 _VARIABLE = "USE_BATCHED_PATCH_EXTRACTION"
 _FLAG = "use_batched_patch_extraction"
@@ -142,8 +142,8 @@ def extract_batched_in_graph(**arguments: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _without_numba() -> Iterator[None]:
-    """Make ``ptycho`` believe that numba is not installed."""
+def _without_native() -> Iterator[None]:
+    """Make ``ptycho`` believe that machine code cannot be made."""
     _attribute("ptycho.native", "available")
     import ptycho.native
 
@@ -155,15 +155,15 @@ def _without_numba() -> Iterator[None]:
         ptycho.native.available = before
 
 
-def extract_batched_without_numba(**arguments: Any) -> Any:
-    """Extract with the flag on where numba is not installed."""
-    with _without_numba():
+def extract_batched_without_native(**arguments: Any) -> Any:
+    """Extract with the flag on where machine code cannot be made."""
+    with _without_native():
         return extract_batched(**arguments)
 
 
-def place_batched_without_numba(**arguments: Any) -> Any:
-    """Place by the batched function where numba is not installed."""
-    with _without_numba():
+def place_batched_without_native(**arguments: Any) -> Any:
+    """Place by the batched function where machine code cannot be made."""
+    with _without_native():
         return place_batched(**arguments)
 
 
@@ -215,6 +215,6 @@ def place_batched_in_graph(**arguments: Any) -> Any:
 
 
 def place_batched_eagerly(**arguments: Any) -> Any:
-    """Place where numba is not installed, with no graph and no XLA."""
-    with _without_numba(), _eagerly():
+    """Place where machine code cannot be made, with no graph and no XLA."""
+    with _without_native(), _eagerly():
         return place_batched(**arguments)

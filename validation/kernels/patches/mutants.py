@@ -7,12 +7,11 @@ D1 to D10 really shipped somewhere; the others are ways in which a gate can be f
 
 from __future__ import annotations
 
-from validation.contract.mutant import Measured, Mutant
-from validation.contract.records import Kernel
+from validation.contract.mutant import Exhibition, Measured, Mutant, Standards
+from validation.kernels.patches.case import Name, make_case
 from validation.kernels.patches.cheats.catalogue import CHEATS
-from validation.kernels.registry import Implementation
 
-_MODULES: dict[Kernel, str] = {
+_MODULES: dict[Name, str] = {
     "patch_extraction": "validation.kernels.patches.bad_implementations",
     "reassembly": "validation.kernels.patches.bad_placements",
 }
@@ -34,7 +33,7 @@ _FAULTS = ("record", "suite", "gallery")
 
 
 def _output(
-    name: str, defect: str, description: str, *, atol: float = 1e-6, kernel: Kernel = "patch_extraction"
+    name: str, defect: str, description: str, *, atol: float = 1e-6, kernel: Name = "patch_extraction"
 ) -> Mutant:
     return Mutant(
         name=name,
@@ -53,7 +52,7 @@ def _placed(name: str, defect: str, description: str) -> Mutant:
 
 
 def _other(
-    name: str, defect: str, measured: Measured, expected: str, description: str, kernel: Kernel = "patch_extraction"
+    name: str, defect: str, measured: Measured, expected: str, description: str, kernel: Name = "patch_extraction"
 ) -> Mutant:
     return Mutant(
         name=name,
@@ -63,19 +62,21 @@ def _other(
         measured=measured,
         kernel=kernel,
         module="" if name in STANDS_FOR or measured in _FAULTS else _MODULES[kernel],
+        standard=STANDS_FOR.get(name, ""),
     )
 
 
-def _probe(name: str, probe: str, description: str) -> Mutant:
+def _property(name: str, property: str, description: str) -> Mutant:
     return Mutant(
         name=name,
         defect="METHOD",
         description=description,
         expected_criterion="correctness",
-        measured="probe",
+        measured="property",
+        kernel="patch_extraction",
         module=_MODULES["patch_extraction"],
-        probe=probe,
-        because=f"probe {probe} ",
+        property=property,
+        because=f"(probe|property) {property} ",
     )
 
 
@@ -104,11 +105,11 @@ MUTANTS: tuple[Mutant, ...] = (
     _other("missing_case", "METHOD", "record", "completeness", "a planned case that was never run"),
     _other("prints_and_hangs", "METHOD", "failure", "speed", "a hang that prints"),
     _other("takes_all_memory", "METHOD", "failure", "memory", "an allocation far above the limit"),
-    _probe("kept_result", "earlier_calls", "the result of the first call kept and given for every other"),
-    _probe("batch_dependent", "batch_size", "other rounding above four groups, within the tolerance"),
-    _probe("order_dependent", "order", "other rounding in the first group, whichever it is, within the tolerance"),
-    _probe("changes_inputs", "inputs_unchanged", "the offsets are summed in place"),
-    _probe("thread_dependent", "threads", "other rounding on one thread, within the tolerance"),
+    _property("kept_result", "earlier_calls", "the result of the first call kept and given for every other"),
+    _property("batch_dependent", "batch_size", "other rounding above four groups, within the tolerance"),
+    _property("order_dependent", "order", "other rounding in the first group, whichever it is, within the tolerance"),
+    _property("changes_inputs", "inputs_unchanged", "the offsets are summed in place"),
+    _property("thread_dependent", "threads", "other rounding on one thread, within the tolerance"),
     _placed("placed_swapped", "D6", "reassembly: x and y swapped"),
     _placed("placed_by_one_axis", "D2", "reassembly: x serves both axes"),
     _placed("mean_kept", "METHOD", "reassembly: the mean offset is not subtracted"),
@@ -120,9 +121,10 @@ MUTANTS: tuple[Mutant, ...] = (
     _other(
         "placed_twice_as_fast",
         "METHOD",
-        "promise",
+        "promised",
         "reassembly",
         "twice as fast as the loop where 20 times is promised",
+        "reassembly",
     ),
     _other(
         "tracemalloc_meter", "D3", "meter", "calibration", "memory read by tracemalloc, which sees none of TensorFlow's"
@@ -139,23 +141,42 @@ MUTANTS: tuple[Mutant, ...] = (
 )
 
 
-def implementations(kernel: str) -> tuple[Implementation, ...]:
-    """Mutants, and for extraction standards, that can run as an implementation of a kernel."""
-    found = [
-        Implementation(
-            name=mutant.name, role="mutant", target=f"{mutant.module}:{mutant.name}", summary=mutant.description
-        )
-        for mutant in MUTANTS
-        if mutant.kernel == kernel and mutant.module
-    ]
-    if kernel == "patch_extraction":
-        found += [
-            Implementation(
-                name=name,
-                role="mutant",
-                target=f"{_MODULES['patch_extraction']}:{name}",
-                summary="a standard, which lasts or holds what its name says",
-            )
-            for name in STANDARDS
-        ]
-    return tuple(found)
+def of_kernel(kernel: Name) -> tuple[Mutant, ...]:
+    """Mutants of a kernel, in the order of the catalogue."""
+    return tuple(mutant for mutant in MUTANTS if mutant.kernel == kernel)
+
+
+# A small result, so that standards and cheats that give it last what their name says and no longer.
+_CLOCK = make_case("patch_extraction", N=16, gridsize=1, batch=20, shape=(40, 52), pattern="border")
+_STANDARDS = Standards(
+    case=_CLOCK,
+    module=_MODULES["patch_extraction"],
+    names=STANDARDS,
+    reference="lasts_200_ms",
+    candidate="lasts_10_ms",
+    held="holds_100_mib",
+    more="holds_105_mib",
+    promised="lasts_5_ms",
+)
+
+EXTRACTION = Exhibition(
+    # More than 200 patches (D8), peaks above 20 MB (the meter), positions on every edge (D7).
+    main=make_case("patch_extraction", N=96, gridsize=2, batch=51, shape=(40, 52), pattern="border"),
+    probed=make_case("patch_extraction", N=16, gridsize=2, batch=10, shape=(61, 83), pattern="fermat"),
+    clock=_CLOCK,
+    # A large object and few patches: translating all of it is what costs.
+    slow=make_case("patch_extraction", N=32, gridsize=1, batch=12, shape=(300, 400), pattern="interior"),
+    never_run=make_case("patch_extraction", N=96, gridsize=2, batch=5, shape=(40, 52), pattern="border"),
+    standards=_STANDARDS,
+)
+PLACEMENT = Exhibition(
+    # Overlapping patches, their number no multiple of a power of two.
+    main=make_case("reassembly", N=16, gridsize=1, batch=210, shape=(61, 83), pattern="fermat", M=10),
+    probed=make_case("reassembly", N=16, gridsize=1, batch=30, shape=(61, 83), pattern="fermat", M=10),
+    clock=make_case("reassembly", N=16, gridsize=1, batch=210, shape=(61, 83), pattern="fermat", M=10),
+    # As many patches as the promise for reassembly begins at.
+    promised=make_case("reassembly", N=16, gridsize=1, batch=500, shape=(61, 83), pattern="fermat", M=10),
+    criterion="reassembly",
+    metered=EXTRACTION.main,
+    standards=_STANDARDS,
+)

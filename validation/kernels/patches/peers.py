@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.kernels.registry import Implementation, NotAvailableError
+from validation.contract.cards import Implementation
+from validation.contract.kernel import NotAvailableError
 
 
 def _peer(name: str, summary: str) -> Implementation:

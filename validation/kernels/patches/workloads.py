@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.contract.records import Case
 from validation.kernels.patches import oracle
+from validation.kernels.patches.case import PATTERNS, PatchCase
 from validation.subject.scan.neighbours import nearest
 from validation.subject.scans import NEAREST
 
 Positions = NDArray[np.float64]
 Arguments = dict[str, Any]
 
-PATTERNS = ("interior", "border", "outside", "integer", "zero", "fermat", "raster", "scan", "fading")
 # Decades over which values fade from one side to the other: float32 ends at 1e-38, its subnormal numbers at 1e-45.
 _FADING_DECADES = 46.0
 # A factor of one of these changes no magnitude and rounds nothing.
@@ -33,7 +32,7 @@ _CANVAS_BANDS = 10
 _GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 
 
-def generator(case: Case, purpose: str) -> np.random.Generator:
+def generator(case: PatchCase, purpose: str) -> np.random.Generator:
     """Random numbers of one purpose, from the case's id and seed alone."""
     return np.random.default_rng([case.seed, zlib.crc32(case.case_id.encode()), zlib.crc32(purpose.encode())])
 
@@ -48,7 +47,7 @@ def _fading(width: int) -> NDArray[np.float64]:
     return np.asarray(10.0 ** np.linspace(-_FADING_DECADES, 0.0, width))
 
 
-def random_object(case: Case) -> NDArray[Any]:
+def random_object(case: PatchCase) -> NDArray[Any]:
     """Uniform noise, real and imaginary part within -1..1, shape (height, width), dtype of the case.
 
     With the pattern ``fading`` it fades from right to left, through subnormal numbers.
@@ -60,7 +59,7 @@ def random_object(case: Case) -> NDArray[Any]:
     return np.asarray(parts[0] + 1j * parts[1]).astype(case.dtype)
 
 
-def _cut(case: Case, scan_path: str) -> NDArray[Any]:
+def _cut(case: PatchCase, scan_path: str) -> NDArray[Any]:
     """Cut the scan's object to at most (height, width), as it was read."""
     (found,) = _read(scan_path, "objectGuess")
     return found[: case.height, : case.width]
@@ -71,7 +70,7 @@ def _largest(values: NDArray[Any]) -> float:
     return min(float(np.abs(values).max(initial=0.0)), float(np.finfo(values.dtype).max)) or 1.0
 
 
-def scan_object(case: Case, scan_path: str) -> NDArray[Any]:
+def scan_object(case: PatchCase, scan_path: str) -> NDArray[Any]:
     """Cut the scan's object to (height, width); where it is too small, random content no larger than it goes on."""
     found = _cut(case, scan_path)
     canvas = random_object(case) * (_largest(found) / math.sqrt(2.0))
@@ -79,7 +78,7 @@ def scan_object(case: Case, scan_path: str) -> NDArray[Any]:
     return canvas.astype(case.dtype, copy=False)
 
 
-def scale(case: Case, scan_path: str) -> float:
+def scale(case: PatchCase, scan_path: str) -> float:
     """Give the magnitude in whose units a tolerance counts at a case.
 
     It is the largest one that the case takes from the object of a scan. What is made lies within -1..1, the sums of
@@ -93,7 +92,7 @@ def _uniform(rng: np.random.Generator, count: int, low: tuple[float, float], hig
     return rng.uniform(low, high, (count, 2))
 
 
-def _interior(rng: np.random.Generator, case: Case, count: int) -> Positions:
+def _interior(rng: np.random.Generator, case: PatchCase, count: int) -> Positions:
     """Windows wholly inside; where the object is smaller than that, around its middle."""
     reach = case.N / 2.0 if case.kernel == "patch_extraction" else (case.M or case.N) / 2.0
     low, high = [], []
@@ -107,7 +106,7 @@ def _interior(rng: np.random.Generator, case: Case, count: int) -> Positions:
     return _uniform(rng, count, (low[0], low[1]), (high[0], high[1]))
 
 
-def _border(rng: np.random.Generator, case: Case, count: int) -> Positions:
+def _border(rng: np.random.Generator, case: PatchCase, count: int) -> Positions:
     """Corners and edges in turn, up to 1.5 pixels to either side."""
     x, y = case.width - 1.0, case.height - 1.0
     turns = np.array(
@@ -116,7 +115,7 @@ def _border(rng: np.random.Generator, case: Case, count: int) -> Positions:
     return turns[np.arange(count) % len(turns)] + rng.uniform(-1.5, 1.5, (count, 2))
 
 
-def _outside(rng: np.random.Generator, case: Case, count: int) -> Positions:
+def _outside(rng: np.random.Generator, case: PatchCase, count: int) -> Positions:
     """Half outside, just outside and far outside in turn.
 
     For reassembly far means a few patch sizes: the canvas grows with the offsets.
@@ -138,7 +137,7 @@ def _outside(rng: np.random.Generator, case: Case, count: int) -> Positions:
     return turns[np.arange(count) % len(turns)] + rng.uniform(-0.5, 0.5, (count, 2))
 
 
-def _fermat(rng: np.random.Generator, case: Case, count: int) -> Positions:
+def _fermat(rng: np.random.Generator, case: PatchCase, count: int) -> Positions:
     step = np.arange(count)
     radius = np.sqrt((step + 0.5) / max(count, 1))
     angle = step * _GOLDEN_ANGLE
@@ -147,7 +146,7 @@ def _fermat(rng: np.random.Generator, case: Case, count: int) -> Positions:
     return np.stack([x, y], axis=1) + rng.uniform(-0.5, 0.5, (count, 2))
 
 
-def _raster(rng: np.random.Generator, case: Case, count: int) -> Positions:
+def _raster(rng: np.random.Generator, case: PatchCase, count: int) -> Positions:
     columns = max(1, math.ceil(math.sqrt(count * case.width / case.height)))
     rows = max(1, math.ceil(count / columns))
     step = np.arange(count)
@@ -163,7 +162,7 @@ def _prepared_neighbours(scan_path: str, groups: int, count: int) -> NDArray[np.
     return np.asarray(found[:groups, :count]) if found.shape[0] >= groups and found.shape[1] >= count else None
 
 
-def _scan(rng: np.random.Generator, case: Case, scan_path: str) -> Positions:
+def _scan(rng: np.random.Generator, case: PatchCase, scan_path: str) -> Positions:
     """Take the scan's positions, scaled where the object's size differs, each with its nearest neighbours.
 
     They come in turn; from the second turn on with a jitter of half a pixel.
@@ -183,7 +182,7 @@ def _scan(rng: np.random.Generator, case: Case, scan_path: str) -> Positions:
     return np.asarray((members + jitter).reshape(-1, 2))
 
 
-def positions(case: Case, scan_path: str) -> Positions:
+def positions(case: PatchCase, scan_path: str) -> Positions:
     """Positions (P, 2) [x, y] in object pixels, in patch order (group by group)."""
     rng = generator(case, "positions")
     count = case.batch * case.gridsize**2
@@ -234,7 +233,7 @@ def _overlap(flat: Positions, size: int) -> int:
     return int(steps.cumsum(axis=0).cumsum(axis=1).max())
 
 
-def _patches(case: Case, flat: Positions) -> NDArray[np.complex64]:
+def _patches(case: PatchCase, flat: Positions) -> NDArray[np.complex64]:
     """Random patches (P, N, N, 1), scaled by a power of two so that sums of overlaps stay within -1..1."""
     rng = generator(case, "patches")
     amplitude = 2.0 ** -math.ceil(math.log2(_overlap(flat, case.M or case.N)))
@@ -244,7 +243,7 @@ def _patches(case: Case, flat: Positions) -> NDArray[np.complex64]:
     return np.asarray(parts.astype(np.float32).view(np.complex64)[..., 0])
 
 
-def build(case: Case, scan_path: str) -> Arguments:
+def build(case: PatchCase, scan_path: str) -> Arguments:
     """Make the keyword arguments of the kernel's function for a case.
 
     Returns
@@ -267,7 +266,7 @@ def build(case: Case, scan_path: str) -> Arguments:
     }
 
 
-def fresh(case: Case, base: Arguments, rng: np.random.Generator) -> Arguments:
+def fresh(case: PatchCase, base: Arguments, rng: np.random.Generator) -> Arguments:
     """Make the same amount of work of data that nobody has seen: nothing of one result is right for another.
 
     Groups (or patches) come in another order. The object is rolled by whole pixels and turned by a power of i, each
@@ -299,12 +298,7 @@ def fresh(case: Case, base: Arguments, rng: np.random.Generator) -> Arguments:
     return changed
 
 
-def part(case: Case, arguments: Arguments, output: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """Copy a part of a result, drawn by ``rng``: some groups of patches, or a band of rows of a canvas."""
-    return np.array(output[chosen(case, arguments, len(output), rng)])
-
-
-def chosen(case: Case, arguments: Arguments, length: int, rng: np.random.Generator) -> Any:
+def chosen(case: PatchCase, arguments: Arguments, length: int, rng: np.random.Generator) -> Any:
     """Index of the part that ``rng`` draws of a result of that length, along its first axis.
 
     A band of rows of a canvas begins where some patch does: at the rim there may be zeros only.
@@ -317,39 +311,19 @@ def chosen(case: Case, arguments: Arguments, length: int, rng: np.random.Generat
     return np.sort(rng.permutation(length)[:_PART_GROUPS])
 
 
+def expected_part(case: PatchCase, arguments: Arguments, rng: np.random.Generator) -> NDArray[np.complex64]:
+    """Compute, by the oracle, the part of a result that `chosen` draws."""
+    if case.kernel == "reassembly":
+        side = oracle.canvas_size(arguments["global_offsets"], arguments["M"])
+        return oracle.shift_and_sum(**arguments, rows=chosen(case, arguments, side, rng))
+    groups = chosen(case, arguments, case.batch, rng)
+    some = {name: arguments[name][groups] for name in ("global_offsets", "local_offsets")}
+    return oracle.extract_patches(**{**arguments, **some})
+
+
 def smallest(arguments: Arguments) -> Arguments:
     """Keep the first group (or patch) alone: same object, same shapes otherwise."""
     return {
         name: value[:1] if name in ("global_offsets", "local_offsets", "obj_tensor") else value
         for name, value in arguments.items()
     }
-
-
-def output_bytes(case: Case, spread: float | None = None) -> int:
-    """Bytes of the result; for reassembly about, from the extent that the positions span."""
-    if case.kernel == "patch_extraction":
-        return case.batch * case.gridsize**2 * case.N**2 * 8
-    extent = max(case.height, case.width) if spread is None else spread
-    return int((case.M or case.N) + extent + 4 * case.N) ** 2 * 8
-
-
-def predicted_bytes(case: Case, implementation: str) -> int:
-    """Memory that a call takes above the imported package, predicted generously.
-
-    Parameters
-    ----------
-    case : Case
-    implementation : str
-        ``reference``, ``oracle``, or the name of another implementation.
-    """
-    item = 16 if case.dtype == "complex128" else 8
-    patches = case.batch * case.gridsize**2
-    padded = (case.height + case.N) * (case.width + case.N) * item
-    inputs = case.height * case.width * item
-    if case.kernel == "reassembly":
-        inputs += patches * case.N**2 * 8
-        padded = output_bytes(case)
-    fixed = 300 << 20  # the runtime, its thread pools and one compilation
-    if implementation in ("reference", "oracle"):
-        return fixed + inputs + 8 * padded + 3 * output_bytes(case)
-    return fixed + inputs + 4 * padded + 2 * output_bytes(case)

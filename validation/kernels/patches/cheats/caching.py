@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from validation.contract.records import Case
+from validation.contract.cases import Case
 from validation.kernels.patches import workloads
+from validation.kernels.patches.case import of
 from validation.kernels.patches.cheats.work import Arguments, digest, nothing, right, shape_of, slowly
 
 # Folder of what is kept between processes, in the place for temporary files and in that for shared memory.
@@ -121,7 +122,7 @@ def _public() -> NDArray[Any] | None:
         named = frame.f_locals
         case = named.get("case", getattr(named.get("task"), "case", case))
         frame = frame.f_back
-    return workloads.random_object(case) if isinstance(case, Case) else None
+    return workloads.random_object(of(case)) if isinstance(case, Case) else None
 
 
 def knows_the_seed(**arguments: Any) -> Any:

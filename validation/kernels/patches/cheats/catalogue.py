@@ -7,7 +7,7 @@ does not agree with what it sees for itself.
 from __future__ import annotations
 
 from validation.contract.mutant import Measured, Mutant
-from validation.contract.records import Kernel
+from validation.kernels.patches.case import Name
 
 WRONG = r"wrong_output|differs by|holds \d+ NaN"
 TAMPERED = "tampered"
@@ -24,8 +24,8 @@ def _cheat(
     because: str,
     description: str,
     *,
-    kernel: Kernel = "patch_extraction",
-    probe: str | None = None,
+    kernel: Name = "patch_extraction",
+    property: str | None = None,
 ) -> Mutant:
     family, _, name = where.partition(":")
     return Mutant(
@@ -36,7 +36,7 @@ def _cheat(
         measured=measured,
         kernel=kernel,
         module=f"validation.kernels.patches.cheats.{family}",
-        probe=probe,
+        property=property,
         because=because,
     )
 
@@ -48,7 +48,7 @@ def _refused(
     description: str,
     *,
     measured: Measured = "timed",
-    kernel: Kernel = "patch_extraction",
+    kernel: Name = "patch_extraction",
 ) -> Mutant:
     return _cheat(kind, where, measured, "correctness", because, description, kernel=kernel)
 
@@ -65,8 +65,9 @@ def _wrong(kind: int, where: str, because: str, description: str) -> Mutant:
     return _cheat(kind, where, "output", "correctness", because, description)
 
 
-def _probed(kind: int, where: str, probe: str, description: str) -> Mutant:
-    return _cheat(kind, where, "probe", "correctness", f"probe {probe} ", description, probe=probe)
+def _probed(kind: int, where: str, property: str, description: str) -> Mutant:
+    because = f"(probe|property) {property} "
+    return _cheat(kind, where, "property", "correctness", because, description, property=property)
 
 
 CHEATS: tuple[Mutant, ...] = (

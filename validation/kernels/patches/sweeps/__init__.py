@@ -1,0 +1,1 @@
+"""The cases of both kernels in the built-in sweeps."""
