@@ -1,0 +1,1 @@
+"""Running means of signals, over windows that end at each sample."""
